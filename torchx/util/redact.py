@@ -1,0 +1,110 @@
+"""Hides secrets in everything that torchx prints, logs or stores.
+
+A value is secret when its *name* says so (``HF_TOKEN``, ``db-password``) or when its *text* does
+(the password of ``scheme://user:password@host``, ``--api-key=...``). This is the only place that
+decides, so that a dry run, a log line, an event and a stored record agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+REDACTED = "<redacted>"
+"""What is shown in place of a secret."""
+
+_SECRET_WORDS = (
+    r"tokens?|secrets?|passwords?|passwd|passphrase|pwd|credentials?|api[_.-]?keys?"
+    r"|access[_.-]?keys?(?:[_.-]?id)?|private[_.-]?keys?|secret[_.-]?keys?|signing[_.-]?keys?"
+    r"|encryption[_.-]?keys?|auth(?:orization)?|cookies?|bearer|sas|dsn|wandb[_.-]?key|key"
+)
+_SECRET_NAME = re.compile(rf"(?:^|[_.\-\s]|(?<=[a-z0-9])(?=[A-Z]))(?:{_SECRET_WORDS})$", re.IGNORECASE)
+_PUBLIC_NAMES = frozenset({"TOKENIZERS_PARALLELISM"})
+_URI_PASSWORD = re.compile(r"(?P<head>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^\s/:@?#'\"]*:)[^\s/@'\"]+(?=@)")
+_NAMED_VALUE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.\-]*)(?P<equals>=)(?P<value>[^\s&,;'\"]+)")
+
+
+def is_secret_name(name: str) -> bool:
+    """Tells whether a variable or option of this name holds a secret.
+
+    Args:
+        name: Name of an environment variable, option or key, in any case and style
+            (``HF_TOKEN``, ``--db-password``, ``apiKey``).
+
+    Returns:
+        True if its value must not be shown.
+    """
+    stripped = name.strip().lstrip("-")
+    if stripped in _PUBLIC_NAMES:
+        return False
+    return _SECRET_NAME.search(stripped) is not None or _SECRET_NAME.search(stripped.lower()) is not None
+
+
+def redact_value(name: str, value: str) -> str:
+    """Returns ``value``, or a placeholder if its name marks it as a secret.
+
+    Args:
+        name: Name that the value goes by.
+        value: The text to show.
+
+    Returns:
+        Text that is safe to show.
+    """
+    return REDACTED if value and is_secret_name(name) else redact_text(value)
+
+
+def redact_env(env: Mapping[str, str]) -> dict[str, str]:
+    """Returns a copy of an environment in which secrets are replaced.
+
+    Args:
+        env: Names and values.
+
+    Returns:
+        A new dict with the same keys in the same order.
+    """
+    return {name: redact_value(name, str(value)) for name, value in env.items()}
+
+
+def redact_text(text: str) -> str:
+    """Replaces passwords in URIs and the values of ``secret=value`` pairs in free text.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text with each secret replaced.
+    """
+    if "://" in text:
+        text = _URI_PASSWORD.sub(lambda found: found["head"] + REDACTED, text)
+    if "=" in text:
+        text = _NAMED_VALUE.sub(_redact_pair, text)
+    return text
+
+
+def redact_args(args: Iterable[str]) -> list[str]:
+    """Returns the words of a command line with secrets replaced.
+
+    Both ``--token=value`` and ``--token value`` are recognised.
+
+    Args:
+        args: The words.
+
+    Returns:
+        As many words, safe to show.
+    """
+    shown: list[str] = []
+    value_is_secret = False
+    for word in args:
+        if value_is_secret and not word.startswith("-"):
+            shown.append(REDACTED)
+            value_is_secret = False
+            continue
+        value_is_secret = word.startswith("-") and "=" not in word and is_secret_name(word)
+        shown.append(redact_text(word))
+    return shown
+
+
+def _redact_pair(found: re.Match[str]) -> str:
+    if not is_secret_name(found["name"]):
+        return found[0]
+    return f"{found['name']}={REDACTED}"
