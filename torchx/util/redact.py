@@ -13,15 +13,35 @@ from collections.abc import Iterable, Mapping
 REDACTED = "<redacted>"
 """What is shown in place of a secret."""
 
-_SECRET_WORDS = (
-    r"tokens?|secrets?|passwords?|passwd|passphrase|pwd|credentials?|api[_.-]?keys?"
-    r"|access[_.-]?keys?(?:[_.-]?id)?|private[_.-]?keys?|secret[_.-]?keys?|signing[_.-]?keys?"
-    r"|encryption[_.-]?keys?|auth(?:orization)?|cookies?|bearer|sas|dsn|wandb[_.-]?key|key"
+_SECRET_WORDS = frozenset(
+    [
+        "auth",
+        "authorization",
+        "bearer",
+        "cookie",
+        "credential",
+        "credentials",
+        "dsn",
+        "key",
+        "keys",
+        "passphrase",
+        "passwd",
+        "password",
+        "passwords",
+        "pwd",
+        "sas",
+        "secret",
+        "secrets",
+        "token",
+        "tokens",
+    ]
 )
-_SECRET_NAME = re.compile(rf"(?:^|[_.\-\s]|(?<=[a-z0-9])(?=[A-Z]))(?:{_SECRET_WORDS})$", re.IGNORECASE)
-_PUBLIC_NAMES = frozenset({"TOKENIZERS_PARALLELISM"})
-_URI_PASSWORD = re.compile(r"(?P<head>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^\s/:@?#'\"]*:)[^\s/@'\"]+(?=@)")
-_NAMED_VALUE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.\-]*)(?P<equals>=)(?P<value>[^\s&,;'\"]+)")
+_SECRET_ENDINGS = ("token", "password", "passwd", "passphrase", "secret", "apikey", "credentials")
+_SUFFIXES = frozenset(("value", "string", "text", "base64", "b64"))
+_COUNTERS = frozenset(["batch", "count", "max", "min", "n", "new", "num", "per", "total"])
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_URI_PASSWORD = re.compile(r"(?P<head>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^\s/:@?#'\"]*:)[^\s/'\"]+(?=@)")
+_NAMED_VALUE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.\-]*)=(?P<value>[^\s&,;'\"]+)")
 
 
 def is_secret_name(name: str) -> bool:
@@ -34,10 +54,14 @@ def is_secret_name(name: str) -> bool:
     Returns:
         True if its value must not be shown.
     """
-    stripped = name.strip().lstrip("-")
-    if stripped in _PUBLIC_NAMES:
+    words = [word.lower() for word in _WORD.findall(name)]
+    while words and (words[-1].isdigit() or words[-1] in _SUFFIXES):
+        words.pop()
+    if words[-2:] == ["key", "id"]:
+        words.pop()
+    if not words or (words[-1] == "tokens" and _COUNTERS.intersection(words)):
         return False
-    return _SECRET_NAME.search(stripped) is not None or _SECRET_NAME.search(stripped.lower()) is not None
+    return words[-1] in _SECRET_WORDS or words[-1].endswith(_SECRET_ENDINGS)
 
 
 def redact_value(name: str, value: str) -> str:
