@@ -1,0 +1,1 @@
+"""Programs that run inside jobs, as ``python -m torchx.apps...``; components start them."""

@@ -1,0 +1,1 @@
+"""Programs behind the ``utils.*`` and ``metrics.*`` components."""

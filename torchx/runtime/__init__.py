@@ -1,0 +1,1 @@
+"""What a program uses while it runs as a job, on any scheduler."""
