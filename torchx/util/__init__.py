@@ -1,0 +1,1 @@
+"""Leaf modules that every other layer may use."""
