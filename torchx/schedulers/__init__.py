@@ -1,0 +1,116 @@
+"""The back ends that run apps, by name; each is imported only when it is used."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torchx.util.entrypoints import load_group
+
+if TYPE_CHECKING:
+    from torchx.schedulers.api import Scheduler
+
+__all__ = [
+    "DEFAULT_SCHEDULER_MODULES",
+    "Scheduler",
+    "SchedulerFactory",
+    "get_default_scheduler_name",
+    "get_scheduler_factories",
+    "load_group",
+]
+
+logger: logging.Logger = logging.getLogger(__name__)
+
+DEFAULT_SCHEDULER_MODULES: Mapping[str, str] = {
+    "local_docker": "torchx.schedulers.docker_scheduler",
+    "local_cwd": "torchx.schedulers.local_scheduler",
+    "slurm": "torchx.schedulers.slurm_scheduler",
+    "kubernetes": "torchx.schedulers.kubernetes_scheduler",
+    "kubernetes_mcad": "torchx.schedulers.kubernetes_mcad_scheduler",
+    "aws_batch": "torchx.schedulers.aws_batch_scheduler",
+    "aws_sagemaker": "torchx.schedulers.aws_sagemaker_scheduler",
+    "lsf": "torchx.schedulers.lsf_scheduler",
+}
+"""Module of each built-in scheduler by its name; the first one is the default."""
+
+
+class SchedulerFactory(Protocol):
+    """Creates a scheduler."""
+
+    def __call__(self, session_name: str, **kwargs: object) -> Scheduler[Any]:
+        """Creates a scheduler, without contacting its back end.
+
+        Args:
+            session_name: Name under which the client submits apps.
+            **kwargs: Parameters of the scheduler; those it does not know are ignored.
+
+        Returns:
+            The scheduler.
+        """
+        ...
+
+
+def get_scheduler_factories(
+    group: str = "torchx.schedulers", skip_defaults: bool = False
+) -> dict[str, SchedulerFactory]:
+    """Finds all schedulers: the built-in ones and those of installed plugins.
+
+    A plugin with the name of a built-in scheduler replaces it, which is reported by log. Nothing is
+    imported until a factory is called.
+
+    Args:
+        group: Entry-point group of the plugins.
+        skip_defaults: Leave the built-in schedulers out.
+
+    Returns:
+        Factory by name, the built-in ones first.
+    """
+    builtin = {} if skip_defaults else _builtin_factories()
+    plugins = _plugin_factories(group)
+    for name in builtin.keys() & plugins.keys():
+        logger.warning("a plugin replaces the built-in scheduler `%s`", name)
+    return {**builtin, **plugins}
+
+
+def get_default_scheduler_name() -> str:
+    """Names the scheduler that is used where none is given.
+
+    Returns:
+        The first plugin, if any is installed; else the first built-in scheduler.
+    """
+    return next(iter(_plugin_factories("torchx.schedulers") or DEFAULT_SCHEDULER_MODULES))
+
+
+def _builtin_factories() -> dict[str, SchedulerFactory]:
+    return {name: _defer_load_scheduler(path) for name, path in DEFAULT_SCHEDULER_MODULES.items()}
+
+
+def _plugin_factories(group: str) -> dict[str, SchedulerFactory]:
+    return load_group(group, default={}) or {}
+
+
+def _defer_load_scheduler(path: str) -> SchedulerFactory:
+    def create(session_name: str, **kwargs: object) -> Scheduler[Any]:
+        import importlib
+
+        try:
+            module = importlib.import_module(path)
+        except ModuleNotFoundError as error:
+            if error.name != path:
+                raise
+            raise ModuleNotFoundError(
+                f"this release of torchx has no `{path}`", name=path
+            ) from None
+        created: Scheduler[Any] = module.create_scheduler(session_name, **kwargs)
+        return created
+
+    return create
+
+
+def __getattr__(name: str) -> object:
+    if name == "Scheduler":
+        from torchx.schedulers.api import Scheduler
+
+        return Scheduler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,190 @@
+r"""Lines out of text and bytes: split at ``\n`` only, never lost, never torn."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+
+_NEWLINE = 0x0A
+_LONGEST_CHARACTER_BYTES = 4
+_SPECIAL = frozenset("\\.^$*+?{}[]|()\n\ufffd")
+
+
+def filter_regex(regex: str, data: Iterable[str]) -> Iterable[str]:
+    """Keeps the items in which a regular expression is found (``re.search``).
+
+    Args:
+        regex: The regular expression.
+        data: The items, usually lines; consumed one at a time.
+
+    Returns:
+        A lazy iterator over the items that match.
+
+    Raises:
+        re.error: If ``regex`` is malformed; raised by the call, not by the iteration.
+    """
+    return filter(re.compile(regex).search, data)
+
+
+def split_lines(text: str) -> list[str]:
+    r"""Splits text at ``\n``, and at nothing else, keeping the ``\n``.
+
+    Args:
+        text: Any text; its last line may lack the ``\n``.
+
+    Returns:
+        The lines; joined they are ``text`` again.
+    """
+    return io.StringIO(text, newline="\n").readlines()
+
+
+def split_lines_iterator(chunks: Iterable[str]) -> Iterable[str]:
+    """Splits each of several texts into lines, independently of the others.
+
+    Args:
+        chunks: The texts; a line does not continue in the next one.
+
+    Yields:
+        The lines, each with its newline if it has one.
+    """
+    for chunk in chunks:
+        yield from split_lines(chunk)
+
+
+class LineFramer:
+    r"""Cuts a stream of bytes behind its newlines, whatever pieces it arrives in.
+
+    Args:
+        max_held_bytes: How much of an unfinished line is held back. Of a longer line, parts are
+            handed on; they end at a character of UTF-8 and not between ``\r`` and ``\n``. ``None``
+            holds any line until it is finished. At least 16.
+    """
+
+    def __init__(self, max_held_bytes: int | None = None) -> None:
+        self.max_held_bytes = max_held_bytes
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes the next bytes of the stream.
+
+        Args:
+            data: The bytes.
+
+        Returns:
+            What may be handed on: complete lines, or parts of a line that is too long to be held.
+        """
+        end = data.rfind(b"\n") + 1
+        if not end:
+            self._held += data
+            return self._overlong_part()
+        block = data[:end]
+        if self._held:
+            block = b"".join((self._held, block))
+            self._held.clear()
+        self._held += data[end:]
+        return block + self._overlong_part()
+
+    def flush(self) -> bytes:
+        """Takes the end of the stream.
+
+        Returns:
+            The last line, if it lacks a newline; else nothing.
+        """
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
+
+    def _overlong_part(self) -> bytes:
+        if self.max_held_bytes is None or len(self._held) <= self.max_held_bytes:
+            return b""
+        cut = _character_end(self._held)
+        part = bytes(self._held[:cut])
+        del self._held[:cut]
+        return part
+
+
+def _character_end(data: bytearray) -> int:
+    end = len(data)
+    for back in range(1, _LONGEST_CHARACTER_BYTES + 1):
+        byte = data[-back]
+        if byte >= 0xC0:
+            end -= back
+        if byte & 0xC0 != 0x80:
+            break
+    return end - 1 if data[end - 1] == 0x0D else end
+
+
+class LineFilter:
+    """Keeps the lines in which a regular expression is found, working on blocks of lines.
+
+    Args:
+        regex: The regular expression, as for :func:`filter_regex`.
+
+    Raises:
+        re.error: If it is malformed.
+    """
+
+    def __init__(self, regex: str) -> None:
+        self._search = re.compile(regex).search
+        self._literal = regex.encode() if _is_literal(regex) else None
+
+    def texts(self, block: bytes) -> list[str]:
+        """Selects lines as text.
+
+        Args:
+            block: Whole lines.
+
+        Returns:
+            The matching lines, decoded.
+        """
+        if self._literal is not None:
+            return decode_lines(self._with_literal(block, self._literal))
+        return list(filter(self._search, decode_lines(block)))
+
+    def select(self, block: bytes) -> bytes:
+        """Selects lines as they are.
+
+        Args:
+            block: Whole lines.
+
+        Returns:
+            The matching lines, byte for byte.
+        """
+        if self._literal is not None:
+            return self._with_literal(block, self._literal)
+        try:
+            text = block.decode()
+        except UnicodeDecodeError:
+            lines = io.BytesIO(block).readlines()
+            pairs = zip(lines, decode_lines(block), strict=True)
+            return b"".join([line for line, text in pairs if self._search(text)])
+        return "".join(filter(self._search, split_lines(text))).encode()
+
+    def _with_literal(self, block: bytes, literal: bytes) -> bytes:
+        return b"".join(_lines_with(block, literal))
+
+
+def _lines_with(block: bytes, literal: bytes) -> Iterator[bytes]:
+    found = block.find(literal)
+    while found >= 0:
+        start = block.rfind(b"\n", 0, found) + 1
+        end = block.find(b"\n", found) + 1 or len(block)
+        yield block[start:end]
+        found = block.find(literal, end)
+
+
+def _is_literal(regex: str) -> bool:
+    return bool(regex) and _SPECIAL.isdisjoint(regex) and regex.isprintable()
+
+
+def decode_lines(block: bytes) -> list[str]:
+    """Decodes whole lines as UTF-8; what is no UTF-8 becomes U+FFFD.
+
+    Args:
+        block: Whole lines; the last one may lack its newline.
+
+    Returns:
+        The lines, each with its newline if it has one.
+    """
+    return split_lines(block.decode("utf-8", "replace"))

@@ -1,0 +1,251 @@
+"""Typed options of a scheduler: one dataclass is the help text, the validation and the values."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from torchx.specs.api import CfgVal, cases, runopts
+
+CFG_KEY = "cfg_key"
+"""Name under which the metadata of a field gives the key it goes by outside (``mail-user``)."""
+
+_Opts = TypeVar("_Opts", bound="StructuredOpts")
+
+
+@dataclasses.dataclass
+class StructuredOpts(Mapping[str, CfgVal]):
+    """Base of the dataclasses that declare the options of a scheduler.
+
+    The string literal below a field is its help text. An instance is also a read-only mapping of
+    its fields, under their names or the camelCase form of them. A field whose type is such a
+    class is a group: its fields appear under dotted keys (``inner.x``). A field whose metadata has
+    ``cfg_key`` goes by that key.
+
+    Example:
+        >>> import dataclasses
+        >>> @dataclasses.dataclass
+        ... class Opts(StructuredOpts):
+        ...     cluster_name: str
+        ...     num_retries: int = 3
+        >>> opts = Opts.from_cfg({"clusterName": "blue"})
+        >>> opts.cluster_name, opts["num_retries"], opts["numRetries"]
+        ('blue', 3, 3)
+    """
+
+    @classmethod
+    def from_cfg(cls: type[_Opts], cfg: Mapping[str, CfgVal]) -> _Opts:
+        """Creates options from a run config, whose unknown keys are ignored.
+
+        Args:
+            cfg: Values by key. Of several spellings of one option the first of ``cfg_key``, field
+                name and camelCase counts. Values are taken as they are.
+
+        Returns:
+            The options; what ``cfg`` lacks has its default.
+
+        Raises:
+            TypeError: If a required option is missing.
+        """
+        hints = _type_hints(cls)
+        values: dict[str, Any] = {}
+        for field in _init_fields(cls):
+            group = _group_type(hints[field.name])
+            given = next((cfg[key] for key in _spellings(field) if key in cfg), _ABSENT)
+            if group is not None and not isinstance(given, StructuredOpts):
+                given = _group_from_cfg(field, group, _is_optional(hints[field.name]), cfg)
+            if given is not _ABSENT:
+                values[field.name] = given
+        return cls(**values)
+
+    @classmethod
+    def as_runopts(cls) -> runopts:
+        """Declares the options to a runner.
+
+        Returns:
+            One run option per field, in the order of their declaration.
+        """
+        declared = runopts()
+        hints = _type_hints(cls)
+        docs = cls.get_docstrings()
+        for field in _init_fields(cls):
+            key = _key(field)
+            group = _group_type(hints[field.name])
+            if group is not None:
+                # A group that may be left out requires nothing of those who leave it out.
+                is_optional = _is_optional(hints[field.name])
+                for name, option in group.as_runopts():
+                    required = option.is_required and not is_optional
+                    inner = f"{key}.{name}"
+                    declared.add(inner, option.opt_type, option.help, option.default, required)
+                continue
+            declared.add(
+                key,
+                type_=_without_none(hints[field.name]),
+                help=docs.get(field.name, field.name),
+                default=None if _is_required(field) else _default(field),
+                required=_is_required(field),
+            )
+        return declared
+
+    @classmethod
+    def get_docstrings(cls) -> dict[str, str]:
+        """Reads the string literals below the fields from the source code.
+
+        Returns:
+            Text by field name, dotted for fields of groups; inherited fields included. Empty where
+            the source is not available.
+        """
+        from torchx.schedulers.field_docs import field_docs
+
+        docs = {}
+        for base in reversed(cls.__mro__):
+            if dataclasses.is_dataclass(base):
+                docs.update(field_docs(base))
+        found = {}
+        hints = _type_hints(cls)
+        for field in _init_fields(cls):
+            if field.name in docs:
+                found[field.name] = docs[field.name]
+            group = _group_type(hints[field.name])
+            if group is not None:
+                inner = group.get_docstrings()
+                found.update({f"{field.name}.{name}": text for name, text in inner.items()})
+        return found
+
+    def __getitem__(self, key: str) -> CfgVal:
+        value = self._find(key)
+        if value is _ABSENT:
+            raise KeyError(key)
+        return typing.cast(CfgVal, value)
+
+    def __iter__(self) -> Iterator[str]:
+        for field in _init_fields(type(self)):
+            value = getattr(self, field.name)
+            if isinstance(value, StructuredOpts):
+                yield from (f"{_key(field)}.{name}" for name in value)
+            elif not self._is_absent_group(field, value):
+                yield _key(field)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __or__(self, other: Mapping[str, CfgVal]) -> dict[str, CfgVal]:
+        return {**self, **other}
+
+    def _find(self, key: object) -> object:
+        if not isinstance(key, str):
+            return _ABSENT
+        head, dot, rest = key.partition(".")
+        for field in _init_fields(type(self)):
+            spellings = _spellings(field)
+            value = getattr(self, field.name)
+            if key in spellings:
+                return value
+            if dot and head in spellings and isinstance(value, StructuredOpts):
+                return value._find(rest)
+        return _ABSENT
+
+    def _is_absent_group(self, field: dataclasses.Field[Any], value: object) -> bool:
+        return value is None and _group_type(_type_hints(type(self))[field.name]) is not None
+
+
+_ABSENT: Any = object()
+
+
+def _init_fields(cls: type[StructuredOpts]) -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(cls) if field.init]
+
+
+def _key(field: dataclasses.Field[Any]) -> str:
+    return str(field.metadata.get(CFG_KEY, field.name))
+
+
+def _spellings(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    return (_key(field), field.name, cases.snake_to_camel(field.name))
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def _group_from_cfg(
+    field: dataclasses.Field[Any],
+    group: type[StructuredOpts],
+    is_optional: bool,
+    cfg: Mapping[str, CfgVal],
+) -> Any:
+    given: dict[str, CfgVal] = {}
+    for prefix in reversed(_spellings(field)):
+        start = prefix + "."
+        given.update({key[len(start) :]: cfg[key] for key in cfg if key.startswith(start)})
+    if given and is_optional:
+        given = _what_was_asked_for(group, given)
+    if given or _is_required(field):
+        return group.from_cfg(given)
+    return _ABSENT
+
+
+def _what_was_asked_for(
+    group: type[StructuredOpts], given: Mapping[str, CfgVal]
+) -> dict[str, CfgVal]:
+    """Drops from an optional group what merely resolving the run config has filled in."""
+    declared = dict(group.as_runopts())
+    if all(key in given and given[key] == option.default for key, option in declared.items()):
+        return {}
+    required = {key for key, option in declared.items() if option.is_required}
+    return {key: value for key, value in given.items() if value is not None or key not in required}
+
+
+def _type_hints(cls: type[StructuredOpts]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls)
+    except NameError:
+        return {field.name: _type_hint(cls, field) for field in dataclasses.fields(cls)}
+
+
+def _type_hint(cls: type[StructuredOpts], field: dataclasses.Field[Any]) -> Any:
+    """Resolves one annotation; one that names what only a type checker sees, by the default."""
+    owner = next(base for base in cls.__mro__ if field.name in _own_annotations(base))
+    scope = vars(sys.modules[owner.__module__])
+    holder = types.SimpleNamespace(__annotations__={field.name: field.type})
+    try:
+        return typing.get_type_hints(holder, scope, dict(vars(owner)))[field.name]
+    except NameError:
+        if isinstance(field.default_factory, type):
+            return field.default_factory
+        return str if _default(field) is None else type(_default(field))
+
+
+def _own_annotations(cls: type) -> Mapping[str, object]:
+    annotations: Mapping[str, object] = vars(cls).get("__annotations__", {})
+    return annotations
+
+
+def _union_members(hint: Any) -> tuple[Any, ...]:
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return typing.get_args(hint) if is_union else (hint,)
+
+
+def _is_optional(hint: Any) -> bool:
+    return type(None) in _union_members(hint)
+
+
+def _without_none(hint: Any) -> Any:
+    members = [member for member in _union_members(hint) if member is not type(None)]
+    return functools.reduce(operator.or_, members) if members else hint
+
+
+def _group_type(hint: Any) -> type[StructuredOpts] | None:
+    bare = _without_none(hint)
+    return bare if isinstance(bare, type) and issubclass(bare, StructuredOpts) else None
