@@ -1,0 +1,21 @@
+"""Names of the environment variables that torchx reads or sets."""
+
+from __future__ import annotations
+
+ENV_TORCHX_TRACKERS = "TORCHX_TRACKERS"
+"""Comma-separated names of the trackers that a job reports to."""
+
+ENV_TORCHX_PARENT_RUN_ID = "TORCHX_PARENT_RUN_ID"
+"""Id of the run that a job descends from."""
+
+ENV_TORCHX_JOB_ID = "TORCHX_JOB_ID"
+"""Handle of the job, set inside of each replica."""
+
+ENV_TORCHXCONFIG = "TORCHXCONFIG"
+"""Path of the only ``.torchxconfig`` file to read."""
+
+ENV_TORCHX_INTERNAL_SESSION_ID = "TORCHX_INTERNAL_SESSION_ID"
+"""Id that ties together the events of one session."""
+
+ENV_TORCHX_IMAGE = "TORCHX_IMAGE"
+"""Image of the replica, set inside of it by schedulers that run containers."""

@@ -1,0 +1,133 @@
+"""The job model: what to run (:class:`AppDef`, :class:`Role`), on what (:class:`Resource`) and how.
+
+Importing it costs little: named resources and component functions are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torchx.specs import resource_library
+from torchx.specs.api import (
+    ALL,
+    MISSING,
+    NONE,
+    NULL_RESOURCE,
+    TORCHX_HOME,
+    UNKNOWN,
+    AppDef,
+    AppDryRunInfo,
+    AppHandle,
+    AppState,
+    AppStatus,
+    BindMount,
+    CfgVal,
+    DeviceMount,
+    InvalidRunConfigException,
+    MalformedAppHandleException,
+    ParsedAppHandle,
+    ReplicaState,
+    ReplicaStatus,
+    Resource,
+    RetryPolicy,
+    Role,
+    RoleStatus,
+    UnknownAppException,
+    UnknownSchedulerException,
+    VolumeMount,
+    Workspace,
+    cases,
+    get_type_name,
+    is_terminal,
+    macros,
+    make_app_handle,
+    parse_app_handle,
+    runopt,
+    runopts,
+)
+from torchx.specs.capabilities import CapabilityKey
+from torchx.specs.metadata_keys import NA, TORCHX_CONTEXT_NAME, app_metadata
+from torchx.specs.mounts import parse_mounts
+from torchx.specs.resource_library import (
+    ResourceFactory,
+    _NamedResourcesLibrary,
+    get_named_resources,
+    named_resources,
+    resource,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torchx.specs import named_resources_aws as named_resources_aws
+    from torchx.specs.builders import materialize_appdef
+
+    AWS_NAMED_RESOURCES: Mapping[str, ResourceFactory]
+    GENERIC_NAMED_RESOURCES: Mapping[str, ResourceFactory]
+    CUSTOM_NAMED_RESOURCES: Mapping[str, ResourceFactory]
+    _named_resource_factories: dict[str, ResourceFactory]
+
+GiB: int = 1024
+"""MiB in one GiB: ``Resource.memMB`` is in MiB."""
+
+_load_named_resources = resource_library.load_named_resources
+
+
+def __getattr__(name: str) -> Any:
+    """Serves what is loaded on first use."""
+    if name == "materialize_appdef":
+        from torchx.specs import builders
+
+        return builders.materialize_appdef
+    compute = resource_library.LAZY_ATTRIBUTES.get(name)
+    if compute is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return compute()
+
+
+__all__ = [
+    "ALL",
+    "MISSING",
+    "NA",
+    "NONE",
+    "NULL_RESOURCE",
+    "TORCHX_CONTEXT_NAME",
+    "TORCHX_HOME",
+    "UNKNOWN",
+    "AppDef",
+    "AppDryRunInfo",
+    "AppHandle",
+    "AppState",
+    "AppStatus",
+    "BindMount",
+    "CapabilityKey",
+    "CfgVal",
+    "DeviceMount",
+    "InvalidRunConfigException",
+    "MalformedAppHandleException",
+    "ParsedAppHandle",
+    "ReplicaState",
+    "ReplicaStatus",
+    "Resource",
+    "RetryPolicy",
+    "Role",
+    "RoleStatus",
+    "UnknownAppException",
+    "UnknownSchedulerException",
+    "VolumeMount",
+    "Workspace",
+    "app_metadata",
+    "cases",
+    "get_named_resources",
+    "get_type_name",
+    "is_terminal",
+    "macros",
+    "make_app_handle",
+    "materialize_appdef",
+    "named_resources",
+    "parse_app_handle",
+    "parse_mounts",
+    "resource",
+    "runopt",
+    "runopts",
+]

@@ -1,0 +1,147 @@
+"""Macros: placeholders in a role whose values are known only once the job is submitted."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torchx.specs import lazy
+from torchx.specs.app import Role
+
+_PLACEHOLDER = re.compile(
+    r"""
+    \$(?:
+        (?P<escaped>\$)(?!\()                      # but `$$(NAME)` belongs to Kubernetes
+        | (?P<named>[_a-zA-Z][_a-zA-Z0-9]*)
+        | \{(?P<braced>[_a-zA-Z][_a-zA-Z0-9]*)\}
+    )
+    """,
+    re.VERBOSE,
+)
+
+
+class macros:
+    """Placeholders for the arguments, environment values and metadata of a role.
+
+    Example:
+        >>> role = Role("trainer", "/tmp", args=["--id", macros.app_id])
+        >>> values = macros.Values(img_root="/", app_id="job1", replica_id="0", rank0_env="R0")
+        >>> values.apply(role).args
+        ['--id', 'job1']
+    """
+
+    img_root = "${img_root}"
+    """Root of the image inside of the replica."""
+
+    base_img_root = "${base_img_root}"
+    """Deprecated: root of the base image."""
+
+    app_id = "${app_id}"
+    """Id of the app at the scheduler."""
+
+    replica_id = "${replica_id}"
+    """Number of the replica within its role, from 0. A replacement keeps the number."""
+
+    rank0_env = "${rank0_env}"
+    """*Name* of the environment variable that holds the host of the first replica."""
+
+    @dataclass
+    class Values:
+        """Values of all macros for one replica.
+
+        Args:
+            img_root: Value of :attr:`macros.img_root`.
+            app_id: Value of :attr:`macros.app_id`.
+            replica_id: Value of :attr:`macros.replica_id`.
+            rank0_env: Value of :attr:`macros.rank0_env`.
+            base_img_root: Deprecated: value of :attr:`macros.base_img_root`.
+        """
+
+        img_root: str
+        app_id: str
+        replica_id: str
+        rank0_env: str
+        base_img_root: str = "DEPRECATED"
+
+        def apply(self, role: Role) -> Role:
+            """Copies a role, with macros substituted.
+
+            They are substituted in the arguments, in the values of the environment and in all text
+            of the metadata but its keys. The given role is not changed.
+
+            Args:
+                role: The role.
+
+            Returns:
+                The copy. It shares its overrides with the original, if there are any.
+
+            Raises:
+                TypeError: An argument is not a string.
+            """
+            values = self.to_dict()
+            replica = _copy(role)
+            replica.args = [_substitute(arg, values) for arg in role.args]
+            replica.env = _substitute_all(role.env, values)
+            replica.metadata = _substitute_all(role.metadata, values)
+            return replica
+
+        def substitute(self, arg: str) -> str:
+            """Replaces ``${name}`` and ``$name`` of known macros, and ``$$`` by ``$``.
+
+            Args:
+                arg: The text.
+
+            Returns:
+                The text with macros replaced. Other text stays as it is, also unknown names and
+                ``$(...)``.
+
+            Raises:
+                TypeError: ``arg`` is not a string.
+            """
+            return _substitute(arg, self.to_dict())
+
+        def to_dict(self) -> dict[str, Any]:
+            """Returns the values by the names of the macros.
+
+            Returns:
+                A new dict.
+            """
+            return dict(vars(self))
+
+
+def _substitute(text: str, values: Mapping[str, str]) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"cannot substitute macros in {text!r}: it is not a string")
+    if "$" not in text:
+        return text
+
+    def value_of(placeholder: re.Match[str]) -> str:
+        if placeholder["escaped"]:
+            return "$"
+        name = placeholder["named"] or placeholder["braced"]
+        return str(values[name]) if name in values else placeholder[0]
+
+    return _PLACEHOLDER.sub(value_of, text)
+
+
+def _substitute_all(tree: Any, values: Mapping[str, str]) -> Any:
+    """Copies nested metadata, with macros substituted in all strings but keys."""
+    if isinstance(tree, str):
+        return _substitute(tree, values)
+    if isinstance(tree, dict):
+        substituted = copy.copy(tree)  # keeps the class, for example OrderedDict
+        substituted.update({key: _substitute_all(value, values) for key, value in tree.items()})
+        return substituted
+    if type(tree) in (list, tuple):
+        return type(tree)(_substitute_all(item, values) for item in tree)
+    return copy.deepcopy(tree)
+
+
+def _copy(role: Role) -> Role:
+    """Deep-copies a role, but for what is about to be replaced and for shared overrides."""
+    fields = vars(role)
+    shared = ("args", "env", "metadata", *(["overrides"] if lazy.has_overrides(role) else []))
+    return copy.deepcopy(role, {id(fields[name]): fields[name] for name in shared})
