@@ -1,0 +1,1 @@
+"""Complete programs that run as jobs, small enough to read."""
