@@ -13,10 +13,8 @@ IMAGE: str
 
 
 def __getattr__(name: str) -> str:
+    if name not in ("__version__", "IMAGE"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from torchx import version
 
-    if name == "__version__":
-        return version.__version__
-    if name == "IMAGE":
-        return version.TORCHX_IMAGE
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return version.__version__ if name == "__version__" else version.TORCHX_IMAGE

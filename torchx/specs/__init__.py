@@ -50,7 +50,6 @@ from torchx.specs.metadata_keys import NA, TORCHX_CONTEXT_NAME, app_metadata
 from torchx.specs.mounts import parse_mounts
 from torchx.specs.resource_library import (
     ResourceFactory,
-    _NamedResourcesLibrary,
     get_named_resources,
     named_resources,
     resource,
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
 GiB: int = 1024
 """MiB in one GiB: ``Resource.memMB`` is in MiB."""
 
+_NamedResourcesLibrary = resource_library._NamedResourcesLibrary
 _load_named_resources = resource_library.load_named_resources
 
 
