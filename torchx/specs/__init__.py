@@ -69,16 +69,21 @@ if TYPE_CHECKING:
 GiB: int = 1024
 """MiB in one GiB: ``Resource.memMB`` is in MiB."""
 
+# Users reach these as attributes without ever importing them.
+_LAZY_MODULES = ("builders", "named_resources_aws", "named_resources_generic")
+
 _NamedResourcesLibrary = resource_library._NamedResourcesLibrary
 _load_named_resources = resource_library.load_named_resources
 
 
 def __getattr__(name: str) -> Any:
     """Serves what is loaded on first use."""
-    if name == "materialize_appdef":
-        from torchx.specs import builders
+    import importlib
 
-        return builders.materialize_appdef
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "materialize_appdef":
+        return importlib.import_module(f"{__name__}.builders").materialize_appdef
     compute = resource_library.LAZY_ATTRIBUTES.get(name)
     if compute is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
