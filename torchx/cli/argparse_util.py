@@ -1,0 +1,126 @@
+"""Argparse actions: options that can come from ``.torchxconfig`` and that are given once."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import weakref
+from argparse import Action
+from collections.abc import Callable, Sequence
+from typing import Any
+
+logger: logging.Logger = logging.getLogger(__name__)
+
+
+class ArgOnceAction(Action):
+    """Stores a value and rejects the option when it is repeated, in whichever spelling."""
+
+    called_args: set[str] = set()
+    """Not used; test suites of the published interface assign it."""
+
+    _filled: Callable[[], object | None] | None = None
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """As in ``argparse``.
+
+        Raises:
+            SystemExit: The option was given before on this command line.
+        """
+        if self._filled is not None and self._filled() is namespace:
+            option = option_string or self.dest
+            logger.error(
+                "`%s` is specified more than once",
+                option,
+                extra={"hint": f"give `{option}` once; values are separated by commas"},
+            )
+            sys.exit(1)
+        self._filled = _reference(namespace)
+        setattr(namespace, self.dest, values)
+
+
+class torchxconfig(ArgOnceAction):  # noqa: N801, RUF100 - the published name
+    """An option whose default comes from section ``[cli:SUBCMD]`` of ``.torchxconfig``.
+
+    The key there is the name of the first long option. The command line wins over the file, the
+    file over the default in the code.
+
+    Args:
+        subcmd: Name of the sub-command.
+        dest: As in ``argparse``.
+        option_strings: As in ``argparse``.
+        required: As in ``argparse``; a value in the file satisfies it.
+        default: As in ``argparse``.
+        kwargs: As in ``argparse``.
+    """
+
+    called_args: set[str] = set()
+    """Not used; test suites of the published interface assign it."""
+
+    _subcmd_configs: dict[str, dict[str, str]] = {}
+    """The sections that were read, by sub-command."""
+
+    def __init__(
+        self,
+        subcmd: str,
+        dest: str,
+        option_strings: Sequence[str],
+        required: bool = False,
+        default: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        sections = torchxconfig._subcmd_configs
+        if subcmd not in sections:
+            from torchx.runner import config
+
+            sections[subcmd] = config.get_configs(prefix="cli", name=subcmd)
+        default = sections[subcmd].get(dest, default)
+        super().__init__(
+            dest=dest,
+            default=default,
+            option_strings=option_strings,
+            required=required and not default,
+            **kwargs,
+        )
+
+
+class torchxconfig_run(torchxconfig):  # noqa: N801, RUF100 - the published name
+    """An option of ``torchx run`` whose default comes from ``[cli:run]``."""
+
+    def __init__(
+        self,
+        dest: str,
+        option_strings: Sequence[str],
+        required: bool = False,
+        default: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__("run", dest, option_strings, required, default, **kwargs)
+
+
+class torchxconfig_list(torchxconfig):  # noqa: N801, RUF100 - the published name
+    """An option of ``torchx list`` whose default comes from ``[cli:list]``."""
+
+    def __init__(
+        self,
+        dest: str,
+        option_strings: Sequence[str],
+        required: bool = False,
+        default: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__("list", dest, option_strings, required, default, **kwargs)
+
+
+def _reference(namespace: object) -> Callable[[], object | None]:
+    """Refers to what is being filled: argparse makes a new one for each command line."""
+    try:
+        return weakref.ref(namespace)
+    except TypeError:
+        return lambda: namespace

@@ -1,0 +1,29 @@
+"""``torchx delete``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from torchx.cli.cmd_base import AppHandleSubCommand, is_missing
+
+if TYPE_CHECKING:
+    from torchx.runner.api import Runner
+
+
+class CmdDelete(AppHandleSubCommand):
+    """Ends an app if it is running and removes it from the records of its scheduler."""
+
+    def run_with_runner(self, args: argparse.Namespace, runner: Runner) -> None:
+        """Deletes the app.
+
+        Args:
+            args: ``app_handle``.
+            runner: An open runner.
+
+        Raises:
+            SystemExit: The app does not exist.
+        """
+        if is_missing(runner, args.app_handle):
+            self.exit_missing_app(args.app_handle)
+        runner.delete(args.app_handle)

@@ -1,0 +1,54 @@
+"""``torchx runopts``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from torchx.cli.cmd_base import SubCommand
+from torchx.util.colors import paint
+
+if TYPE_CHECKING:
+    from torchx.runner.api import Runner
+
+
+class CmdRunopts(SubCommand):
+    """Prints the options that schedulers take (``torchx run -cfg``)."""
+
+    def add_arguments(self, subparser: argparse.ArgumentParser) -> None:
+        """Declares the arguments.
+
+        Args:
+            subparser: The parser of this command alone.
+        """
+        subparser.add_argument(
+            "scheduler", type=str, nargs="?", help="name of one scheduler; all by default"
+        )
+
+    def run(self, args: argparse.Namespace) -> None:
+        """Prints the options of one scheduler or of all.
+
+        Args:
+            args: ``scheduler``.
+
+        Raises:
+            SystemExit: There is no scheduler of that name.
+        """
+        from torchx.runner import get_runner
+        from torchx.specs.handle import UnknownSchedulerException
+
+        with get_runner() as runner:
+            names = runner.scheduler_backends()
+            if args.scheduler and args.scheduler not in names:
+                raise UnknownSchedulerException(args.scheduler, known=names)
+            for name in [args.scheduler] if args.scheduler else names:
+                print(f"{paint(f'{name}:', 'GREEN', sys.stdout)}{_options(runner, name)}\n")
+
+
+def _options(runner: Runner, scheduler: str) -> str:
+    try:
+        return f"\n{runner.scheduler_run_opts(scheduler)!r}"
+    except (Exception, SystemExit) as error:
+        # One scheduler that lacks what it needs must not hide the options of the others.
+        return f" {str(error) or type(error).__name__}"

@@ -1,0 +1,154 @@
+"""Turns errors into two lines for a person and an exit code.
+
+::
+
+    error: what was wrong
+    hint: what to do about it
+
+The traceback is shown at log level DEBUG only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from torchx.errors import TorchXError
+from torchx.util.redact import redact_text
+
+logger: logging.Logger = logging.getLogger("torchx.cli")
+
+EXIT_FAILURE = 1
+"""Exit code of everything that goes wrong, except a wrong command line (2, by argparse)."""
+
+_TRACEBACK_HINT = "run it again with `torchx --log_level DEBUG ...` to see where this comes from"
+
+
+def fail(message: str, *, hint: str = "", exit_code: int = EXIT_FAILURE) -> NoReturn:
+    """Reports an error and ends the process.
+
+    Args:
+        message: What was wrong.
+        hint: What to do about it, or ``""``.
+        exit_code: The exit code.
+
+    Raises:
+        SystemExit: Always.
+    """
+    logger.error("%s", redact_text(message), extra={"hint": redact_text(hint)})
+    sys.exit(exit_code)
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """Puts an error into words.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        What was wrong, and what to do about it.
+    """
+    hint = str(getattr(error, "hint", "")) or _TRACEBACK_HINT
+    if isinstance(error, TorchXError):
+        return str(error), getattr(error, "hint", "")
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0]), hint
+    if isinstance(error, ModuleNotFoundError):
+        return str(error), hint if hasattr(error, "hint") else _missing_module_hint(error)
+    if type(error).__module__ == "configparser":
+        message = " ".join(str(error).split())
+        return message, "correct the file, or set TORCHXCONFIG to an empty text to read none"
+    text = str(error)
+    if isinstance(error, (OSError, ValueError, NotImplementedError, RuntimeError)) and text:
+        return text, hint
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__, hint
+
+
+@contextlib.contextmanager
+def reported(before_report: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Reports what goes wrong inside and ends the process with the exit code for it.
+
+    Args:
+        before_report: Called before an error is logged, for example to set up logging.
+
+    Raises:
+        SystemExit: Something went wrong: 1, or 128 plus the number of the signal that ended it
+            (130 for Ctrl-C, 141 for a reader that closed the pipe).
+    """
+    try:
+        yield
+        _flush_outputs()
+    except BrokenPipeError as error:
+        if not _reader_is_gone():
+            before_report()
+            _report(error)
+            sys.exit(EXIT_FAILURE)
+        _discard_outputs()
+        sys.exit(128 + signal.SIGPIPE)
+    except KeyboardInterrupt:
+        logger.debug("interrupted", exc_info=True)
+        sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        number = signal_number(error)
+        if number is not None:
+            logger.debug("ended by a signal", exc_info=True)
+            sys.exit(128 + number)
+        before_report()
+        _report(error)
+        sys.exit(EXIT_FAILURE)
+
+
+def signal_number(error: BaseException) -> int | None:
+    """Returns the number of the signal that an exception stands for.
+
+    Args:
+        error: Any exception.
+
+    Returns:
+        Its number for an interrupt and for the exception that local schedulers raise when the
+        process is told to end; None for all others.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return signal.SIGINT
+    number = getattr(error, "sigval", None)
+    return number if isinstance(number, int) else None
+
+
+def _report(error: Exception) -> None:
+    message, hint = explain(error)
+    logger.debug("%s", type(error).__name__, exc_info=True)
+    logger.error("%s", redact_text(message), extra={"hint": redact_text(hint)})
+
+
+def _missing_module_hint(error: ModuleNotFoundError) -> str:
+    if not error.name:
+        return _TRACEBACK_HINT
+    return f"install what provides `{error.name.partition('.')[0]}` into this environment"
+
+
+def _flush_outputs() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+
+
+def _reader_is_gone() -> bool:
+    """Tells our own output from a connection somewhere inside a library."""
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _discard_outputs() -> None:
+    """Sends what is still buffered nowhere, or the interpreter complains when it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
