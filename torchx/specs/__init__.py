@@ -45,7 +45,6 @@ from torchx.specs.api import (
     runopt,
     runopts,
 )
-from torchx.specs.capabilities import CapabilityKey
 from torchx.specs.metadata_keys import NA, TORCHX_CONTEXT_NAME, app_metadata
 from torchx.specs.mounts import parse_mounts
 from torchx.specs.resource_library import (
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
 
     from torchx.specs import named_resources_aws as named_resources_aws
     from torchx.specs.builders import materialize_appdef
+    from torchx.specs.capabilities import CapabilityKey
 
     AWS_NAMED_RESOURCES: Mapping[str, ResourceFactory]
     GENERIC_NAMED_RESOURCES: Mapping[str, ResourceFactory]
@@ -72,6 +72,8 @@ GiB: int = 1024
 # Users reach these as attributes without ever importing them.
 _LAZY_MODULES = ("builders", "named_resources_aws", "named_resources_generic")
 
+_LAZY_ATTRIBUTES = {"CapabilityKey": "capabilities", "materialize_appdef": "builders"}
+
 _NamedResourcesLibrary = resource_library._NamedResourcesLibrary
 _load_named_resources = resource_library.load_named_resources
 
@@ -82,8 +84,9 @@ def __getattr__(name: str) -> Any:
 
     if name in _LAZY_MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name == "materialize_appdef":
-        return importlib.import_module(f"{__name__}.builders").materialize_appdef
+    if name in _LAZY_ATTRIBUTES:
+        module = importlib.import_module(f"{__name__}.{_LAZY_ATTRIBUTES[name]}")
+        return getattr(module, name)
     compute = resource_library.LAZY_ATTRIBUTES.get(name)
     if compute is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

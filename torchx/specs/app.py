@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     import pathlib
 
     from torchx.specs.dryrun import AppDryRunInfo
-
-logger = logging.getLogger(__name__)
 
 ALL = "all"
 """Stands for all values of a kind."""
@@ -65,7 +62,9 @@ def TORCHX_HOME(*subdir_paths: str) -> pathlib.Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except PermissionError as error:
-        logger.debug("cannot create %s: %s", directory, error)
+        import logging
+
+        logging.getLogger(__name__).debug("cannot create %s: %s", directory, error)
     return directory
 
 

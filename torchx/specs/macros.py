@@ -11,16 +11,9 @@ from typing import Any
 from torchx.specs import lazy
 from torchx.specs.app import Role
 
-_PLACEHOLDER = re.compile(
-    r"""
-    \$(?:
-        (?P<escaped>\$)(?!\()                      # but `$$(NAME)` belongs to Kubernetes
-        | (?P<named>[_a-zA-Z][_a-zA-Z0-9]*)
-        | \{(?P<braced>[_a-zA-Z][_a-zA-Z0-9]*)\}
-    )
-    """,
-    re.VERBOSE,
-)
+# `$$(NAME)` is left alone: it is the escape of Kubernetes, not ours.
+_NAME = "[_a-zA-Z][_a-zA-Z0-9]*"
+_PLACEHOLDER = rf"\$(?:(?P<escaped>\$)(?!\()|(?P<named>{_NAME})|\{{(?P<braced>{_NAME})\}})"
 
 
 class macros:
@@ -124,7 +117,7 @@ def _substitute(text: str, values: Mapping[str, str]) -> str:
         name = placeholder["named"] or placeholder["braced"]
         return str(values[name]) if name in values else placeholder[0]
 
-    return _PLACEHOLDER.sub(value_of, text)
+    return re.sub(_PLACEHOLDER, value_of, text)
 
 
 def _substitute_all(tree: Any, values: Mapping[str, str]) -> Any:

@@ -7,7 +7,6 @@ Python values. All end in :py:meth:`runopts.resolve`, which fills in defaults an
 from __future__ import annotations
 
 import copy
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,9 +16,6 @@ from torchx.errors import TorchXError
 from torchx.specs.app import CfgVal
 from torchx.util.redact import is_secret_name, redact_text, redact_value
 from torchx.util.types import to_bool, to_dict
-
-# The published name of this logger: it is where users filter and tests listen.
-logger: logging.Logger = logging.getLogger("torchx.specs.api")
 
 _YELLOW_BOLD = "\033[1;33m"
 _RESET = "\033[0m"
@@ -382,6 +378,10 @@ class runopts:
             ) from error
 
     def _warn_of_unknown(self, given: Mapping[str, CfgVal]) -> None:
+        import logging
+
+        # The published name of this logger: it is where users filter and tests listen.
+        logger = logging.getLogger("torchx.specs.api")
         for key, closest in self.unknown_keys(given).items():
             advice = f" (did you mean `{closest}`?)" if closest else ""
             logger.warning(

@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Any
 
 from torchx.errors import TorchXError
-from torchx.specs import status_format
 from torchx.specs.app import NONE
 
 
@@ -236,8 +235,10 @@ class AppStatus:
         Returns:
             Several lines: the app, then one entry for each replica with its error.
         """
+        from torchx.specs.status_format import format_replica
+
         replicas = "".join(
-            status_format.format_replica(replica)
+            format_replica(replica)
             for role in self._roles(filter_roles)
             for replica in sorted(role.replicas, key=lambda replica: replica.id)
         )
@@ -257,7 +258,11 @@ class AppStatus:
 
     @staticmethod
     def _format_error_message(msg: str, header: str, width: int = 80) -> str:
-        return status_format.format_error_message(msg, header, width)
+        from torchx.specs.status_format import format_error_message
+
+        return format_error_message(msg, header, width)
 
     def __repr__(self) -> str:
-        return status_format.to_yaml(self)
+        from torchx.specs.status_format import to_yaml
+
+        return to_yaml(self)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torchx.specs.app import NONE
+from torchx.specs.status import AppState, MeasuredReplicaStatus
 
 if TYPE_CHECKING:
     from torchx.specs.status import AppStatus, ReplicaStatus
@@ -111,8 +112,6 @@ def _decoded(text: str) -> object:
 
 
 def _remark(replica: ReplicaStatus) -> str:
-    from torchx.specs.status import AppState, MeasuredReplicaStatus
-
     if replica.state in (AppState.FAILED, AppState.CANCELLED):
         return " (no reply file)"
     usage = replica.usage if isinstance(replica, MeasuredReplicaStatus) else None

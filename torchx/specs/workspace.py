@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -169,15 +166,21 @@ def _copy_dir(source: str, destination: str, ancestors: tuple[str, ...], root: s
             if real == root:
                 continue
             if real in ancestors:
-                logger.warning("left out %s: it leads back to %s", entry.path, real)
+                _warn_left_out(entry.path, f"it leads back to {real}")
                 continue
             _copy_dir(entry.path, target, (*ancestors, real), root)
         elif entry.is_file():
             _copy_file(entry.path, target)
         else:
             kind = "a link to nothing" if entry.is_symlink() else "neither file nor directory"
-            logger.warning("left out %s: it is %s", entry.path, kind)
+            _warn_left_out(entry.path, f"it is {kind}")
     _copy_metadata(source, destination)
+
+
+def _warn_left_out(path: str, reason: str) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning("left out %s: %s", path, reason)
 
 
 def _copy_metadata(source: str, destination: str) -> None:
