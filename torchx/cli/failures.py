@@ -10,13 +10,11 @@ The traceback is shown at log level DEBUG only.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from torchx.errors import TorchXError
@@ -70,38 +68,26 @@ def explain(error: BaseException) -> tuple[str, str]:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__, hint
 
 
-@contextlib.contextmanager
-def reported(before_report: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Reports what goes wrong inside and ends the process with the exit code for it.
+def exit_after(error: BaseException) -> NoReturn:
+    """Reports an error that nobody handled and ends the process with the exit code for it.
 
     Args:
-        before_report: Called before an error is logged, for example to set up logging.
+        error: The error.
 
     Raises:
-        SystemExit: Something went wrong: 1, or 128 plus the number of the signal that ended it
-            (130 for Ctrl-C, 141 for a reader that closed the pipe).
+        SystemExit: Always: with 1, or with 128 plus the number of the signal that ended the
+            command (130 for Ctrl-C, 141 for a reader that closed the pipe).
     """
-    try:
-        yield
-        _flush_outputs()
-    except BrokenPipeError as error:
-        if not _reader_is_gone():
-            before_report()
-            _report(error)
-            sys.exit(EXIT_FAILURE)
+    number = signal_number(error)
+    if number is not None:
+        logger.debug("ended by signal %d", number, exc_info=error)
+        sys.exit(128 + number)
+    if isinstance(error, BrokenPipeError) and _reader_is_gone():
         _discard_outputs()
         sys.exit(128 + signal.SIGPIPE)
-    except KeyboardInterrupt:
-        logger.debug("interrupted", exc_info=True)
-        sys.exit(128 + signal.SIGINT)
-    except Exception as error:
-        number = signal_number(error)
-        if number is not None:
-            logger.debug("ended by a signal", exc_info=True)
-            sys.exit(128 + number)
-        before_report()
-        _report(error)
-        sys.exit(EXIT_FAILURE)
+    message, hint = explain(error)
+    logger.debug("%s", type(error).__name__, exc_info=error)
+    fail(message, hint=hint)
 
 
 def signal_number(error: BaseException) -> int | None:
@@ -120,22 +106,10 @@ def signal_number(error: BaseException) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def _report(error: Exception) -> None:
-    message, hint = explain(error)
-    logger.debug("%s", type(error).__name__, exc_info=True)
-    logger.error("%s", redact_text(message), extra={"hint": redact_text(hint)})
-
-
 def _missing_module_hint(error: ModuleNotFoundError) -> str:
     if not error.name:
         return _TRACEBACK_HINT
     return f"install what provides `{error.name.partition('.')[0]}` into this environment"
-
-
-def _flush_outputs() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            stream.flush()
 
 
 def _reader_is_gone() -> bool:

@@ -147,9 +147,7 @@ def run_main(subcmds: dict[str, SubCommand], argv: list[str] | None = None) -> N
     Raises:
         SystemExit: The command did not succeed, or had no more to do than to print help.
     """
-    from torchx.cli.failures import reported
-
-    with reported(_set_up_default_logging):
+    try:
         parser = create_parser(subcmds)
         args = parser.parse_args(sys.argv[1:] if argv is None else argv)
         _set_up_logging(args.log_level)
@@ -157,6 +155,14 @@ def run_main(subcmds: dict[str, SubCommand], argv: list[str] | None = None) -> N
             parser.print_help()
             sys.exit(1)
         args.func(args)
+        # A reader that is gone is noticed here, or only when the interpreter exits.
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt) as error:
+        from torchx.cli.failures import exit_after
+
+        # Does nothing unless the command line itself could not be read.
+        _set_up_logging(_default_log_level())
+        exit_after(error)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -224,11 +230,6 @@ def _set_up_logging(level: str) -> None:
     from torchx.cli.logs_format import set_up_logging
 
     set_up_logging(level)
-
-
-def _set_up_default_logging() -> None:
-    """Makes errors readable that occur before the log level of the command line is known."""
-    _set_up_logging(_default_log_level())
 
 
 if __name__ == "__main__":

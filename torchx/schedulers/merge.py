@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -50,20 +51,49 @@ def follow_all(
     Raises:
         Exception: Whatever ``write`` raises, at once; what reading raised, at the end.
     """
-    output = _Output(write, is_merged=len(streams) > 1)
-    failures = _Failures(on_error)
-    entries = [_Entry(prefix, lines) for prefix, lines in streams]
+    output = _Output(write, threading.Event(), is_merged=len(streams) > 1)
+    entries = [_Entry(prefix, lines, output) for prefix, lines in streams]
+    _follow_entries(entries, [output], _Failures(on_error))
+
+
+def copy_all(
+    copies: Sequence[tuple[Callable[[bytes], object], Iterable[str]]],
+    *,
+    on_error: ErrorHandler | None = None,
+) -> None:
+    """Writes several logs as they come, each to a place of its own, until all have ended.
+
+    Args:
+        copies: For each log what to call with blocks of its lines, and the log.
+        on_error: As for :func:`follow_all`; the prefix is empty.
+
+    Raises:
+        Exception: Whatever writing raises, at once; what reading raised, at the end.
+    """
+    stopped = threading.Event()
+    outputs = [_Output(write, stopped, is_merged=False) for write, _ in copies]
+    entries = [
+        _Entry(b"", lines, output) for (_, lines), output in zip(copies, outputs, strict=True)
+    ]
+    _follow_entries(entries, outputs, _Failures(on_error))
+
+
+def _follow_entries(
+    entries: Sequence[_Entry], outputs: Sequence[_Output], failures: _Failures
+) -> None:
     for entry in entries:
         entry.limit_held_bytes(max(_LEAST_HELD_BYTES, _MAX_HELD_BYTES // len(entries)))
-    workers = _Workers([entry for entry in entries if not entry.is_watched], output, failures)
-    poller = _Poller([entry for entry in entries if entry.is_watched], output, failures)
+    workers = _Workers([entry for entry in entries if not entry.is_watched], failures)
+    poller = _Poller([entry for entry in entries if entry.is_watched], failures)
     try:
         workers.start()
         poller.run()
         workers.join()
-        output.finish()
+        for output in outputs:
+            output.finish()
     finally:
-        output.stop()
+        for output in outputs:
+            output.stop()
         for entry in entries:
             entry.close()
     failures.raise_first()
@@ -76,9 +106,10 @@ class _Stopped(Exception):
 class _Entry:
     """One log on its way to the output."""
 
-    def __init__(self, prefix: bytes, lines: Iterable[str]) -> None:
+    def __init__(self, prefix: bytes, lines: Iterable[str], output: _Output) -> None:
         self.prefix = prefix
         self.lines = lines
+        self.output = output
         self.stream = lines if isinstance(lines, LogStream) else None
         self.is_watched = self.stream is not None and isinstance(self.stream.source, WatchedSource)
 
@@ -122,12 +153,18 @@ class _Failures:
 class _Output:
     """Where all threads write; keeps lines whole and puts the prefixes in."""
 
-    def __init__(self, write: Callable[[bytes], object], *, is_merged: bool) -> None:
+    def __init__(
+        self, write: Callable[[bytes], object], stopped: threading.Event, *, is_merged: bool
+    ) -> None:
         self._write = write
+        self._stopped = stopped
         self._is_merged = is_merged
         self._lock = threading.Lock()
         self._unfinished: _Entry | None = None
-        self.is_stopped = False
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.is_set()
 
     def put(self, entry: _Entry, block: bytes) -> None:
         with self._lock:
@@ -148,22 +185,21 @@ class _Output:
 
     def stop(self) -> None:
         with self._lock:
-            self.is_stopped = True
+            self._stopped.set()
 
     def _call_write(self, text: bytes) -> None:
         try:
             self._write(text)
         except BaseException:
-            self.is_stopped = True
+            self._stopped.set()
             raise
 
 
 class _Poller:
     """Follows all logs that are read from files, on the calling thread."""
 
-    def __init__(self, entries: Sequence[_Entry], output: _Output, failures: _Failures) -> None:
+    def __init__(self, entries: Sequence[_Entry], failures: _Failures) -> None:
         self._active = dict.fromkeys(entries)
-        self._output = output
         self._failures = failures
         self._by_path: dict[str, list[_Entry]] = {}
         for entry in entries:
@@ -177,7 +213,7 @@ class _Poller:
         with FileWatch(self._by_path) as watch:
             due = dict(self._active)
             next_sweep_s = time.monotonic() + _IDLE_WAIT_S
-            while self._active and not self._output.is_stopped:
+            while self._active and not next(iter(self._active)).output.is_stopped:
                 passed_at_s = time.monotonic()
                 due = dict.fromkeys([entry for entry in due if self._has_more(entry)])
                 if not self._active:
@@ -204,16 +240,17 @@ class _Poller:
             del self._active[entry]
             return False
         if block:
-            self._output.put(entry, block)
+            # Why it was stopped is what the thread that did it reports.
+            with contextlib.suppress(_Stopped):
+                entry.output.put(entry, block)
         return not entry.stream.idle
 
 
 class _Workers:
     """Follows all other logs, on threads that block in reading."""
 
-    def __init__(self, entries: Sequence[_Entry], output: _Output, failures: _Failures) -> None:
+    def __init__(self, entries: Sequence[_Entry], failures: _Failures) -> None:
         self._waiting = iter(list(entries))
-        self._output = output
         self._failures = failures
         self._done: SimpleQueue[BaseException | None] = SimpleQueue()
         self._threads = [
@@ -252,7 +289,7 @@ class _Workers:
                 return
             if block is None:
                 return
-            self._output.put(entry, block)
+            entry.output.put(entry, block)
 
 
 def _prefixed(block: bytes, prefix: bytes, *, continues: bool) -> bytes:
