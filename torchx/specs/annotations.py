@@ -30,7 +30,8 @@ from torchx.specs.argument_types import (
 
 _HEADS = {"List": "list", "Dict": "dict", "Tuple": "tuple", "NoneType": "None"}
 _CONTAINERS = ("list", "dict", "tuple")
-_NEVER = frozenset(["Any", "bytes", "complex", "frozenset", "object", "set", "None", "..."])
+_REFUSED = "?"
+_NEVER = frozenset([_REFUSED, "bytes", "complex", "frozenset", "set", "None", "..."])
 
 
 class UnsupportedAnnotation(ValueError):
@@ -247,9 +248,9 @@ def form_from_syntax(node: ast.expr, names: FileNames) -> Form:
     if isinstance(node, ast.Name):
         name = names.originals.get(node.id, node.id)
         if not names.classes.get(node.id, True):
-            return Form("object", text)
+            return Form(_REFUSED, text)
         return Form(_HEADS.get(name, name), text)
-    return Form("object", text)
+    return Form(_REFUSED, text)
 
 
 def _form_from_constant(node: ast.Constant, names: FileNames) -> Form:
@@ -258,11 +259,11 @@ def _form_from_constant(node: ast.Constant, names: FileNames) -> Form:
     if node.value is Ellipsis:
         return Form("...", "...")
     if not isinstance(node.value, str):
-        return Form("object", ast.unparse(node))
+        return Form(_REFUSED, ast.unparse(node))
     try:
         return form_from_syntax(ast.parse(node.value, mode="eval").body, names)
     except SyntaxError:
-        return Form("object", ast.unparse(node))
+        return Form(_REFUSED, ast.unparse(node))
 
 
 def _form_from_subscript(node: ast.Subscript, names: FileNames) -> Form:
@@ -306,7 +307,5 @@ def names_of_file(module: ast.Module) -> FileNames:
         elif isinstance(node, ast.ClassDef):
             bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
             # A base from elsewhere may be an Enum: only what is certainly none is refused.
-            classes[node.name] = any(
-                classes.get(base, base not in PRIMITIVES and base != "object") for base in bases
-            )
+            classes[node.name] = any(classes.get(base, base not in PRIMITIVES) for base in bases)
     return FileNames(originals, classes)

@@ -9,8 +9,15 @@ from typing import Any, Protocol
 
 from torchx.util.types import to_bool, to_dict, to_list
 
-PRIMITIVES: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
-"""Types of a single value, by the name that annotations use."""
+PRIMITIVES: Mapping[str, type] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "object": object,
+    "Any": object,
+}
+"""Types of a single value, by the name that annotations use. An ``object`` is whatever is given."""
 
 _ARTICLES = {int: "an int", float: "a float"}
 
@@ -51,7 +58,7 @@ class ArgumentType(Protocol):
 
 @dataclass(frozen=True)
 class Primitive:
-    """``str``, ``int``, ``float`` or ``bool``.
+    """``str``, ``int``, ``float``, ``bool`` or ``object``.
 
     Attributes:
         type: The class.
@@ -68,6 +75,8 @@ class Primitive:
         """See :py:meth:`ArgumentType.decode`; a bool has the vocabulary of INI files."""
         if self.type is bool:
             return to_bool(text)
+        if self.type is object:
+            return text
         try:
             return self.type(text)
         except ValueError:
@@ -75,7 +84,7 @@ class Primitive:
 
     def convert(self, value: object) -> Any:
         """See :py:meth:`ArgumentType.convert`; a number may stand for its own text."""
-        if type(value) is self.type:
+        if type(value) is self.type or self.type is object:
             return value
         if isinstance(value, str):
             return self.decode(value)
