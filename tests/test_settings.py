@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from torchx import settings
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "TORCHX_TRACKERS",
+        "TORCHX_PARENT_RUN_ID",
+        "TORCHX_JOB_ID",
+        "TORCHXCONFIG",
+        "TORCHX_INTERNAL_SESSION_ID",
+        "TORCHX_IMAGE",
+    ],
+)
+def test_each_constant_is_the_name_of_its_variable(variable: str) -> None:
+    assert getattr(settings, f"ENV_{variable}") == variable
