@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from torchx.cli.argparse_util import ArgOnceAction, torchxconfig_list
 from torchx.cli.cmd_base import SubCommand
-from torchx.cli.scheduler_cfg import available_scheduler, parse_scheduler_args
+from torchx.cli.scheduler_cfg import available_scheduler, fill_from_config, parse_scheduler_args
 from torchx.cli.tables import print_table
 from torchx.runner import config, get_runner
 from torchx.schedulers import get_default_scheduler_name, get_scheduler_factories
+
+if TYPE_CHECKING:
+    from torchx.specs import CfgVal
+
+__all__ = ["HANDLE_HEADER", "NAME_HEADER", "STATUS_HEADER", "CmdList", "config"]
 
 HANDLE_HEADER = "APP HANDLE"
 """Title of the column with the handles."""
@@ -55,11 +61,11 @@ class CmdList(SubCommand):
             SystemExit: The scheduler is not available or cannot list.
         """
         with get_runner() as runner, available_scheduler(args.scheduler):
-            cfg = {}
+            cfg: dict[str, CfgVal] = {}
             if args.scheduler_args:
                 options = runner.scheduler_run_opts(args.scheduler)
                 cfg = parse_scheduler_args(options, args.scheduler, args.scheduler_args)
-            config.apply(scheduler=args.scheduler, cfg=cfg)
+            fill_from_config(args.scheduler, cfg)
             apps = runner.list(args.scheduler, cfg if cfg else None)
             print_table(
                 [HANDLE_HEADER, NAME_HEADER, STATUS_HEADER],

@@ -32,6 +32,7 @@ from torchx.cli.run_args import (
 from torchx.cli.run_output import print_dryrun, print_outcome
 from torchx.cli.scheduler_cfg import (
     available_scheduler,
+    fill_from_config,
     parse_scheduler_args,
     parse_scheduler_json,
 )
@@ -267,7 +268,7 @@ class CmdRun(SubCommand):
             _invalid_config_reported(args.scheduler),
             _component_errors_reported(args.component_name),
         ):
-            config.apply(scheduler=args.scheduler, cfg=args.scheduler_cfg)
+            fill_from_config(args.scheduler, args.scheduler_cfg)
             component_args = args.component_args_str or args.component_args
             if args.dryrun:
                 print_dryrun(args, self._dryrun(runner, args, component_args))

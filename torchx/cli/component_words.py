@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torchx.specs.component_parser import ComponentParser
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -48,75 +50,32 @@ def repeated_options(component: str, words: list[str]) -> list[str]:
     Returns:
         The repeated options as they were written, without duplicates.
     """
-    options = _declared_options(component)
-    if options is None:
-        return _repeated_by_spelling(words)
-    names: list[tuple[str, str]] = []
-    position = 0
-    while _begins_option(words, position):
-        option, has_value = _find(options, words[position])
-        if option is not None:
-            names.append((option.dest, words[position].partition("=")[0]))
-            # argparse decides in the same way whether the next word can be a value.
-            if option.nargs != 0 and not has_value and not _begins_option(words, position + 1):
-                position += 1
-        position += 1
-    return _repeated(names)
+    parser = _parser_of(component)
+    return _repeated_by_spelling(words) if parser is None else parser.repeated_options(words)
 
 
 def _repeated_by_spelling(words: list[str]) -> list[str]:
     """The check for components that could not be looked up; each ``--`` begins anew."""
-    found: list[str] = []
-    names: list[tuple[str, str]] = []
+    repeated: dict[str, None] = {}
+    seen: set[str] = set()
     for word in (text.strip() for text in words):
         if word == "--":
-            found += _repeated(names)
-            names = []
-        elif word.startswith("-") and word != "-" and not _is_number(word):
+            seen = set()
+        elif word.startswith("-") and word != "-" and not _NUMBER.match(word):
             name = word.partition("=")[0]
-            names.append((name, name))
-    return list(dict.fromkeys(found + _repeated(names)))
-
-
-def _repeated(names: Iterable[tuple[str, str]]) -> list[str]:
-    seen: set[str] = set()
-    repeated: dict[str, None] = {}
-    for dest, spelling in names:
-        if dest in seen:
-            repeated[spelling] = None
-        seen.add(dest)
+            if name in seen:
+                repeated[name] = None
+            seen.add(name)
     return list(repeated)
 
 
-def _declared_options(component: str) -> Mapping[str, argparse.Action] | None:
-    from torchx.specs.builders import _create_args_parser
+def _parser_of(component: str) -> ComponentParser | None:
+    from torchx.specs.arguments import create_args_parser
     from torchx.specs.finder import get_component
 
     try:
-        parser = _create_args_parser(get_component(component).fn)
+        return create_args_parser(get_component(component).fn)
     except Exception:
         # Whatever is wrong with the component is reported by the attempt to run it.
         logger.debug("cannot look up the options of `%s`", component, exc_info=True)
         return None
-    return parser._option_string_actions
-
-
-def _find(options: Mapping[str, argparse.Action], word: str) -> tuple[argparse.Action | None, bool]:
-    """Finds the option that a word means, as argparse does, and whether it holds the value too."""
-    name, separator, _ = word.partition("=")
-    if name in options:
-        return options[name], bool(separator)
-    if not name.startswith("--"):
-        return options.get(name[:2]), True
-    matches = {id(action): action for text, action in options.items() if text.startswith(name)}
-    return (next(iter(matches.values())) if len(matches) == 1 else None), bool(separator)
-
-
-def _begins_option(words: list[str], position: int) -> bool:
-    word = words[position] if position < len(words) else ""
-    is_separator = word.strip() in ("-", "--")
-    return word.startswith("-") and not is_separator and " " not in word and not _is_number(word)
-
-
-def _is_number(word: str) -> bool:
-    return _NUMBER.match(word) is not None

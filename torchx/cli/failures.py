@@ -59,9 +59,6 @@ def explain(error: BaseException) -> tuple[str, str]:
         return str(error.args[0]), hint
     if isinstance(error, ModuleNotFoundError):
         return str(error), hint if hasattr(error, "hint") else _missing_module_hint(error)
-    if type(error).__module__ == "configparser":
-        message = " ".join(str(error).split())
-        return message, "correct the file, or set TORCHXCONFIG to an empty text to read none"
     text = str(error)
     if isinstance(error, (OSError, ValueError, NotImplementedError, RuntimeError)) and text:
         return text, hint

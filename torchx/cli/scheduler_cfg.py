@@ -89,6 +89,23 @@ def parse_scheduler_json(
     return dict(options.cfg_from_json_repr(json.dumps(given)))
 
 
+def fill_from_config(scheduler: str, cfg: dict[str, CfgVal]) -> None:
+    """Adds the options of ``.torchxconfig`` that the command line does not give.
+
+    Args:
+        scheduler: Name of the scheduler.
+        cfg: The options that were given; filled in place.
+
+    Raises:
+        ConfigFileError: A file cannot be read, or names an unknown option.
+    """
+    from torchx.runner import config
+
+    if config.find_configs():
+        config.require_known_options(scheduler)
+    config.apply(scheduler=scheduler, cfg=cfg)
+
+
 def _reject_unknown(options: object, scheduler: str, given: Iterable[str]) -> None:
     from torchx.specs.runopts import InvalidRunConfigException, runopts
 

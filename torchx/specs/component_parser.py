@@ -54,6 +54,7 @@ class ComponentParser(argparse.ArgumentParser):
         self.parameters: dict[str, ComponentParameter] = component_parameters(fn)
         self.given: set[str] = set()
         self._advice = ""
+        self._shortened: dict[str, str] = {}
         self._by_spelling: dict[str, ComponentParameter] = {}
         self._varargs: ComponentParameter | None = None
         self._varargs_default: object = None
@@ -83,12 +84,36 @@ class ComponentParser(argparse.ArgumentParser):
             The values by parameter name, and the words that belong to nothing.
         """
         options, rest = self._split(list(sys.argv[1:] if args is None else args))
+        for short, full in self._shortened.items():
+            logger.warning(
+                "%s is taken for %s: write it in full, since a short form stops working when the"
+                " component gains a parameter",
+                short,
+                full,
+            )
         parsed, unknown = super().parse_known_args(options, namespace)
         if self._varargs is not None:
             setattr(parsed, self._varargs.name, rest or _words(self._varargs_default))
             if rest:
                 self.given.add(self._varargs.name)
         return parsed, unknown
+
+    def repeated_options(self, words: Sequence[str]) -> list[str]:
+        """Finds options that a command line gives more than once; the last one would win.
+
+        Args:
+            words: The command line. What it holds for ``*args`` is not looked at.
+
+        Returns:
+            Their long spellings, in the order of the command line.
+        """
+        options, _ = self._split(list(words))
+        spellings = [option.partition("=")[0] for option in options]
+        return [
+            spelling
+            for spelling in dict.fromkeys(spellings)
+            if spelling in self._by_spelling and spellings.count(spelling) > 1
+        ]
 
     def error(self, message: str) -> Any:
         """Prints usage and message and exits with status 2.
@@ -150,6 +175,7 @@ class ComponentParser(argparse.ArgumentParser):
         """Returns the options in the form ``--NAME=VALUE``, and what is left for ``*args``."""
         self.given = set()
         self._advice = ""
+        self._shortened = {}
         options: list[str] = []
         while words:
             word = words.pop(0)
@@ -193,12 +219,7 @@ class ComponentParser(argparse.ArgumentParser):
             return None
         longer = [one for one in self._by_spelling if one.startswith(spelling)]
         if spelling.startswith("--") and len(longer) == 1 and len(spelling) > 2:
-            logger.warning(
-                "%s is taken for %s: write it in full, since a short form stops working when the"
-                " component gains a parameter",
-                spelling,
-                longer[0],
-            )
+            self._shortened[spelling] = longer[0]
             return self._by_spelling[longer[0]]
         self._advise_closest(spelling)
         return None
