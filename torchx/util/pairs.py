@@ -32,7 +32,7 @@ def parse_pairs(text: str) -> dict[str, str]:
         return {}
     pieces = [piece for piece in _split_at_equal_signs(text) if piece]
     if len(pieces) < 2:
-        raise ValueError(f"{text!r} is not a list of key=value pairs")
+        raise ValueError(f"{text!r} is not a list of NAME=VALUE pairs")
     pairs: dict[str, str] = {}
     key = pieces[0]
     for piece in pieces[1:-1]:
@@ -65,8 +65,8 @@ def _split_value_from_key(piece: str, key: str) -> tuple[str, str]:
     value, next_key = piece[:cut].strip(), piece[cut + 1 :].strip()
     if cut <= 0 or not value or not next_key:
         raise ValueError(
-            f"cannot tell the value of {key!r} from the next key in {piece!r}:"
-            " expected VALUE,KEY (quote a value that contains '=')"
+            f"cannot tell the value of {key!r} from the next name in {piece!r}:"
+            " expected VALUE,NAME (quote a value that contains '=')"
         )
     return value, next_key
 
