@@ -38,7 +38,7 @@ def test_replacement_is_optional_and_the_qualified_name_is_shown() -> None:
         def run(self) -> str:
             return "ran"
 
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="Deprecated") as caught:
         assert Legacy().run() == "ran"
     message = str(caught[0].message)
     assert "Legacy.run" in message
@@ -46,7 +46,7 @@ def test_replacement_is_optional_and_the_qualified_name_is_shown() -> None:
 
 
 def test_moved_module_names_both_paths() -> None:
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="Deprecated") as caught:
         deprecated_module("torchx.old", "torchx.new", stacklevel=2)
     message = str(caught[0].message)
     assert "Deprecated" in message
