@@ -269,7 +269,8 @@ def _form_from_constant(node: ast.Constant, names: FileNames) -> Form:
 def _form_from_subscript(node: ast.Subscript, names: FileNames) -> Form:
     text = ast.unparse(node)
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    head = form_from_syntax(node.value, names).head
+    generic = form_from_syntax(node.value, names)
+    head = generic.text if generic.parameters is not None else generic.head
     if head == "Annotated" and inner:
         return form_from_syntax(inner[0], names)
     if head == "Literal":
