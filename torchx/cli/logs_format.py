@@ -70,10 +70,14 @@ def set_up_logging(level: str) -> None:
     Raises:
         SystemExit: There is no such level.
     """
-    handler = CliHandler(sys.stderr)
-    handler.setFormatter(CliFormatter())
     known = isinstance(logging.getLevelName(level.upper()), int)
-    logging.basicConfig(level=level.upper() if known else logging.INFO, handlers=[handler])
+    root = logging.getLogger()
+    if not root.handlers:
+        handler = CliHandler(sys.stderr)
+        handler.setFormatter(CliFormatter())
+        logging.basicConfig(handlers=[handler])
+    if any(isinstance(handler, CliHandler) for handler in root.handlers):
+        root.setLevel(level.upper() if known else logging.INFO)
     if not known:
         from torchx.cli.failures import fail
 

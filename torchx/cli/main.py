@@ -7,7 +7,7 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from torchx.cli.cmd_base import SubCommand
 from torchx.cli.lazy import CommandParser, LazyCommand
@@ -18,6 +18,9 @@ COMMANDS_GROUP = "torchx.cli.cmds"
 
 sub_parser_description = "what torchx can do; `torchx COMMAND --help` tells more about one"
 """Shown above the list of sub-commands."""
+
+# Importing logging takes as long as all the rest that these do.
+_NEED_NO_LOGGING = ("--version", "--help", "-h")
 
 _DEFAULT_COMMANDS = {
     "builtins": ("CmdBuiltins", "list the components that come with torchx and its plugins"),
@@ -50,28 +53,34 @@ class BrokenCommand(SubCommand):
         self.summary = "cannot be loaded"
 
     def add_arguments(self, subparser: ArgumentParser) -> None:
-        """Accepts any arguments, so that the reason is reported whatever follows the name.
+        """Reports why the command cannot be loaded; called when it is about to be used.
 
         Args:
-            subparser: The parser of this command alone.
+            subparser: Not used.
+
+        Raises:
+            TorchXError: Always.
         """
-        subparser.add_argument("words", nargs=argparse.REMAINDER, help="not looked at")
+        self._report()
 
     def run(self, args: argparse.Namespace) -> None:
         """Reports why the command cannot be loaded.
 
         Args:
-            args: Not looked at.
+            args: Not used.
 
         Raises:
-            SystemExit: Always.
+            TorchXError: Always.
         """
-        from torchx.cli.failures import fail
+        self._report()
 
-        fail(
+    def _report(self) -> NoReturn:
+        from torchx.errors import TorchXError
+
+        raise TorchXError(
             f"command `{self._name}` cannot be loaded: {type(self.error).__name__}: {self.error}",
             hint=f"repair or remove the package that registers it in `{COMMANDS_GROUP}`",
-        )
+        ) from self.error
 
 
 def get_default_sub_cmds() -> dict[str, SubCommand]:
@@ -147,9 +156,12 @@ def run_main(subcmds: dict[str, SubCommand], argv: list[str] | None = None) -> N
     Raises:
         SystemExit: The command did not succeed, or had no more to do than to print help.
     """
+    words = sys.argv[1:] if argv is None else argv
     try:
+        if words and words[0] not in _NEED_NO_LOGGING:
+            _set_up_logging(_default_log_level())
         parser = create_parser(subcmds)
-        args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+        args = parser.parse_args(words)
         _set_up_logging(args.log_level)
         if not hasattr(args, "func"):
             parser.print_help()
@@ -160,8 +172,6 @@ def run_main(subcmds: dict[str, SubCommand], argv: list[str] | None = None) -> N
     except (Exception, KeyboardInterrupt) as error:
         from torchx.cli.failures import exit_after
 
-        # Does nothing unless the command line itself could not be read.
-        _set_up_logging(_default_log_level())
         exit_after(error)
 
 
