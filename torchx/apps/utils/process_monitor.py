@@ -61,13 +61,13 @@ def main(argv: list[str]) -> None:
         if args.start_on_file:
             _wait_for_start(args.start_on_file, args.poll_rate, deadline, signals)
         process = subprocess.Popen([args.entrypoint, *args.args], start_new_session=True)
-        print(f"started process {process.pid}", flush=True)
+        _say(f"started process {process.pid}")
         try:
             _Monitor(process, args, deadline, signals).run()
         finally:
             _kill_group(process.pid)
             exit_code = process.wait()
-    print(f"process exited with exit code {exit_code}", flush=True)
+    _say(f"process exited with exit code {exit_code}")
     sys.exit(exit_code)
 
 
@@ -76,11 +76,11 @@ def _wait_for_start(path: str, poll_s: float, deadline: float, signals: _Signals
     while not exists():
         left_s = deadline - time.monotonic()
         if left_s <= 0:
-            print("reached timeout before launching, terminating...", flush=True)
+            _say("reached timeout before launching, terminating...")
             sys.exit(TIMEOUT_EXIT_CODE)
         for signum in signals.wait(min(poll_s, left_s)):
             sys.exit(128 + signum)
-    print(f"{path} exists, starting process...", flush=True)
+    _say(f"{path} exists, starting process...")
 
 
 def _checker(path: str) -> Callable[[], bool]:
@@ -121,7 +121,7 @@ class _Monitor:
             if self._kill_at == float("inf"):
                 self._end_if_due()
             elif time.monotonic() >= self._kill_at:
-                print("reached safe termination timeout, killing...", flush=True)
+                _say("reached safe termination timeout, killing...")
                 _kill_group(self._process.pid)
                 self._kill_at = self._deadline = float("inf")
                 self._exit_file_exists = None
@@ -135,9 +135,9 @@ class _Monitor:
             self._end(f"{self._exit_on_file} exists", signal.SIGTERM)
 
     def _end(self, reason: str, signum: int) -> None:
-        print(f"{reason}, terminating...", flush=True)
+        _say(f"{reason}, terminating...")
         os.killpg(self._process.pid, signum)
-        print(f"waiting up to {self._kill_timeout_s} s for the process to end...", flush=True)
+        _say(f"waiting up to {self._kill_timeout_s} s for the process to end...")
         self._kill_at = min(self._kill_at, time.monotonic() + self._kill_timeout_s)
 
     def _pause_s(self) -> float | None:
@@ -184,6 +184,12 @@ class _Signals:
 
 def _note(signum: int, frame: FrameType | None) -> None:
     """Keeps a signal from its default action; the interpreter writes its number to the pipe."""
+
+
+def _say(text: str) -> None:
+    # One write for the line: the process writes to the same stream, and must not get in between.
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _has_ended(pid: int) -> bool:

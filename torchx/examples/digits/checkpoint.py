@@ -115,7 +115,7 @@ def default_directory() -> Path:
     """Returns a directory of this job alone.
 
     A job that is retried or restarted keeps its id, so that it finds its checkpoint, and another
-    job does not. Programs that were started by hand have no id and share one directory.
+    job does not. Programs that were started without torchrun have no id and share one directory.
 
     Returns:
         A directory below the system's temporary directory, owned by this user.
