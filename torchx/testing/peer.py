@@ -106,13 +106,18 @@ class Peer:
 
         Raises:
             TimeoutError: If there was no reply in time.
+            ConnectionError: If the process ended instead.
             Exception: Whatever the method raised.
         """
         self.start(method, *args, **kwargs)
         assert self.process.stdout is not None
         if not select.select([self.process.stdout], [], [], self._timeout_s)[0]:
             raise TimeoutError(f"{method} took more than {self._timeout_s:g} s in another process")
-        reply: Reply = pickle.load(self.process.stdout)
+        try:
+            reply: Reply = pickle.load(self.process.stdout)
+        except EOFError:
+            exit_code = self.process.wait(self._timeout_s)
+            raise ConnectionError(f"the other process ended with {exit_code}") from None
         if reply.error is not None:
             raise reply.error
         return reply.value
