@@ -61,7 +61,7 @@ def TORCHX_HOME(*subdir_paths: str) -> pathlib.Path:
     directory = base.joinpath(*subdir_paths)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-    except PermissionError as error:
+    except OSError as error:
         import logging
 
         logging.getLogger(__name__).debug("cannot create %s: %s", directory, error)

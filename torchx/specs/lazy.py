@@ -119,9 +119,10 @@ def _read(role: object, name: str) -> Any:
 
 
 def _assign(role: object, name: str, value: object) -> None:
-    object.__setattr__(role, name, value)
     fields = vars(role)
-    if name in (fields.get("overrides") or ()):
+    is_construction = name not in fields
+    object.__setattr__(role, name, value)
+    if not is_construction and name in (fields.get("overrides") or ()):
         # Overrides may be shared with other roles, so they stay; only this role stops reading them.
         fields[_ASSIGNED] = fields.get(_ASSIGNED, frozenset()) | {name}
 

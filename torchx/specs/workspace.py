@@ -60,8 +60,11 @@ class Workspace:
         destinations = [_destination(root, path, target) for _, path, target in copies]
         os.makedirs(root, exist_ok=True)
         for (source, _, target), destination in zip(copies, destinations, strict=True):
+            real = os.path.realpath(source)
+            if real == destination:
+                continue
             if os.path.isdir(source):
-                _copy_dir(source, destination, (os.path.realpath(source),), root)
+                _copy_dir(source, destination, (real,), root)
             else:
                 if target.endswith("/") or os.path.isdir(destination):
                     destination = os.path.join(destination, os.path.basename(source))
@@ -158,10 +161,12 @@ def _copy_dir(source: str, destination: str, ancestors: tuple[str, ...], root: s
     """
     with os.scandir(source) as listing:
         entries = list(listing)
+    if os.path.islink(destination):
+        os.unlink(destination)  # what goes through the link would leave the remote root
     os.makedirs(destination, exist_ok=True)
     for entry in entries:
         target = os.path.join(destination, entry.name)
-        if entry.is_dir():
+        if os.path.isdir(entry.path):
             real = os.path.realpath(entry.path)
             if real == root:
                 continue
@@ -169,7 +174,7 @@ def _copy_dir(source: str, destination: str, ancestors: tuple[str, ...], root: s
                 _warn_left_out(entry.path, f"it leads back to {real}")
                 continue
             _copy_dir(entry.path, target, (*ancestors, real), root)
-        elif entry.is_file():
+        elif os.path.isfile(entry.path):
             _copy_file(entry.path, target)
         else:
             kind = "a link to nothing" if entry.is_symlink() else "neither file nor directory"
@@ -192,7 +197,11 @@ def _copy_metadata(source: str, destination: str) -> None:
 def _copy_file(source: str, destination: str) -> None:
     import shutil
 
+    if os.path.exists(destination) and os.path.samefile(source, destination):
+        return
     if os.path.isfile(destination) or os.path.islink(destination):
         # The copy of an earlier project may be read-only, or a link to somewhere else.
         os.unlink(destination)
+    if os.path.isdir(destination):
+        raise IsADirectoryError(f"cannot copy the file {source} over the directory {destination}")
     shutil.copy2(source, destination)
