@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -13,9 +14,7 @@ from hypothesis import strategies as st
 from torchx.schedulers.merge import copy_all, follow_all
 from torchx.schedulers.streams import FileSource, IterableSource, LogStream
 
-TEXT = st.lists(
-    st.sampled_from(["a", "bc", "\n", "\r\n", "é", " x "]), max_size=30
-).map("".join)
+TEXT = st.lists(st.sampled_from(["a", "bc", "\n", "\r\n", "é", " x "]), max_size=30).map("".join)
 
 
 class Sink:
@@ -162,9 +161,7 @@ def test_a_busy_log_does_not_make_the_idle_ones_ask_whether_they_are_finished(
         (
             b"",
             LogStream(
-                FileSource(
-                    str(tmp_path / str(number)), finished=lambda number=number: finished_of(number)
-                )
+                FileSource(str(tmp_path / str(number)), finished=partial(finished_of, number))
             ),
         )
         for number in range(len(asked))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_SCHEDULER_MODULES",
+    "DeferredSchedulerFactory",
     "Scheduler",
     "SchedulerFactory",
     "get_default_scheduler_name",
@@ -49,6 +50,51 @@ class SchedulerFactory(Protocol):
             The scheduler.
         """
         ...
+
+
+class DeferredSchedulerFactory:
+    """A factory whose module is imported when it is used.
+
+    Args:
+        path: Name of the module, which has a function ``create_scheduler``.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def load(self) -> SchedulerFactory:
+        """Imports the module, which tells what parameters the factory has.
+
+        Returns:
+            Its ``create_scheduler``.
+
+        Raises:
+            ModuleNotFoundError: The module, or something that it imports, is missing.
+        """
+        import importlib
+
+        try:
+            module = importlib.import_module(self._path)
+        except ModuleNotFoundError as error:
+            if error.name != self._path:
+                raise
+            raise ModuleNotFoundError(
+                f"this release of torchx has no `{self._path}`", name=self._path
+            ) from None
+        create: SchedulerFactory = module.create_scheduler
+        return create
+
+    def __call__(self, session_name: str, **kwargs: object) -> Scheduler[Any]:
+        """Imports the module and creates a scheduler.
+
+        Args:
+            session_name: Name under which the client submits apps.
+            **kwargs: Parameters of the scheduler.
+
+        Returns:
+            The scheduler.
+        """
+        return self.load()(session_name, **kwargs)
 
 
 def get_scheduler_factories(
@@ -91,21 +137,7 @@ def _plugin_factories(group: str) -> dict[str, SchedulerFactory]:
 
 
 def _defer_load_scheduler(path: str) -> SchedulerFactory:
-    def create(session_name: str, **kwargs: object) -> Scheduler[Any]:
-        import importlib
-
-        try:
-            module = importlib.import_module(path)
-        except ModuleNotFoundError as error:
-            if error.name != path:
-                raise
-            raise ModuleNotFoundError(
-                f"this release of torchx has no `{path}`", name=path
-            ) from None
-        created: Scheduler[Any] = module.create_scheduler(session_name, **kwargs)
-        return created
-
-    return create
+    return DeferredSchedulerFactory(path)
 
 
 def __getattr__(name: str) -> object:

@@ -65,25 +65,23 @@ class LineFramer:
         self.max_held_bytes = max_held_bytes
         self._held = bytearray()
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes, *, holds_any_line: bool = False) -> bytes:
         """Takes the next bytes of the stream.
 
         Args:
             data: The bytes.
+            holds_any_line: Hold an unfinished line this time, however long it is.
 
         Returns:
             What may be handed on: complete lines, or parts of a line that is too long to be held.
         """
         end = data.rfind(b"\n") + 1
-        if not end:
-            self._held += data
-            return self._overlong_part()
         block = data[:end]
-        if self._held:
+        if end and self._held:
             block = b"".join((self._held, block))
             self._held.clear()
         self._held += data[end:]
-        return block + self._overlong_part()
+        return block if holds_any_line else block + self._overlong_part()
 
     def flush(self) -> bytes:
         """Takes the end of the stream.
@@ -129,18 +127,18 @@ class LineFilter:
         self._search = re.compile(regex).search
         self._literal = regex.encode() if _is_literal(regex) else None
 
-    def texts(self, block: bytes) -> list[str]:
+    def texts(self, block: bytes) -> Iterator[str]:
         """Selects lines as text.
 
         Args:
             block: Whole lines.
 
         Returns:
-            The matching lines, decoded.
+            The matching lines, decoded one at a time.
         """
         if self._literal is not None:
             return decode_lines(self._with_literal(block, self._literal))
-        return list(filter(self._search, decode_lines(block)))
+        return filter(self._search, decode_lines(block))
 
     def select(self, block: bytes) -> bytes:
         """Selects lines as they are.
@@ -178,13 +176,15 @@ def _is_literal(regex: str) -> bool:
     return bool(regex) and _SPECIAL.isdisjoint(regex) and regex.isprintable()
 
 
-def decode_lines(block: bytes) -> list[str]:
+def decode_lines(block: bytes) -> Iterator[str]:
     """Decodes whole lines as UTF-8; what is no UTF-8 becomes U+FFFD.
 
     Args:
         block: Whole lines; the last one may lack its newline.
 
     Returns:
-        The lines, each with its newline if it has one.
+        The lines, each with its newline if it has one, cut one at a time.
     """
-    return split_lines(block.decode("utf-8", "replace"))
+    # No line is empty: the filter is only there because a generator that is abandoned in the
+    # middle closes the file it reads from, and the rest of the lines would be gone.
+    return filter(None, io.StringIO(block.decode("utf-8", "replace"), newline="\n"))

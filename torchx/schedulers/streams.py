@@ -16,7 +16,7 @@ from torchx.util.filewatch import FileWatch
 MAX_HELD_BYTES = 16 << 20
 """How much of an unfinished line :meth:`LogStream.blocks` holds back, in bytes."""
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 256 << 10
 """How much a source reads at once, in bytes."""
 
 _IDLE_WAIT_S = 0.5
@@ -71,9 +71,9 @@ class FileSource:
 
     Args:
         path: The file.
-        finished: Tells whether the writer is done; asked when there is nothing to read, after each
-            change of a watched path and about twice a second. The source has ended when it said
-            yes and *after that* nothing more could be read. It should be quick.
+        finished: Tells whether the writer is done; asked, until it says yes, when there is nothing
+            to read: after each change of a watched path and about twice a second. It should be
+            quick. The source has ended when *after* the yes nothing more could be read.
         start: Offset of the first byte to read.
         end: Offset behind the last byte to read; ``None`` reads up to the end.
         block_bytes: The most to read at once.
@@ -96,6 +96,7 @@ class FileSource:
         self._end = end
         self._block_bytes = block_bytes
         self._wake_paths = tuple(wake_paths)
+        self._was_finished = False
         self._ended = False
         self._watch: FileWatch | None = None
         self._woken_at_s = 0.0
@@ -153,7 +154,10 @@ class FileSource:
             self._watch.close()
 
     def _is_over(self) -> bool:
-        return (self._end is not None and self._offset >= self._end) or self._finished()
+        if self._end is not None and self._offset >= self._end:
+            return True
+        self._was_finished = self._was_finished or self._finished()
+        return self._was_finished
 
     def _read_block(self) -> bytes:
         wanted = self._block_bytes
@@ -247,15 +251,17 @@ class LogStream(Iterator[str]):
 
     def __iter__(self) -> Iterator[str]:
         yield from self._lines
-        while self._next_lines():
+        while not self._ended:
+            self._lines = self._next_lines()
             yield from self._lines
 
     def __next__(self) -> str:
         while True:
             for line in self._lines:
                 return line
-            if not self._next_lines():
+            if self._ended:
                 raise StopIteration
+            self._lines = self._next_lines()
 
     def blocks(self) -> Iterator[bytes]:
         """Gives the log as blocks of whole lines, blocking until it has ended.
@@ -311,28 +317,16 @@ class LogStream(Iterator[str]):
         """Closes the source, which ends the stream; repeatable."""
         self.source.close()
 
-    def _next_lines(self) -> bool:
-        limit, self._framer.max_held_bytes = self._framer.max_held_bytes, None
-        try:
-            block = self._next_block()
-        finally:
-            self._framer.max_held_bytes = limit
-        self._lines = iter(block)
-        return bool(block)
+    def _next_lines(self) -> Iterator[str]:
+        data = self.source.read()
+        if data is None:
+            self._ended = True
+            return self._texts(self._framer.flush())
+        if not data:
+            self.source.wait(_IDLE_WAIT_S)
+        return self._texts(self._framer.feed(data, holds_any_line=True))
 
-    def _next_block(self) -> list[str]:
-        while not self._ended:
-            data = self.source.read()
-            if data is None:
-                self._ended = True
-                return self._texts(self._framer.flush())
-            if not data:
-                self.source.wait(_IDLE_WAIT_S)
-            elif lines := self._texts(self._framer.feed(data)):
-                return lines
-        return []
-
-    def _texts(self, block: bytes) -> list[str]:
+    def _texts(self, block: bytes) -> Iterator[str]:
         return decode_lines(block) if self._filter is None else self._filter.texts(block)
 
     def _select(self, block: bytes) -> bytes:

@@ -222,8 +222,9 @@ def _type_hint(cls: type[StructuredOpts], field: dataclasses.Field[Any]) -> Any:
     try:
         return typing.get_type_hints(holder, scope, dict(vars(owner)))[field.name]
     except NameError:
-        if isinstance(field.default_factory, type):
-            return field.default_factory
+        factory: object = field.default_factory
+        if isinstance(factory, type):
+            return factory
         return str if _default(field) is None else type(_default(field))
 
 

@@ -115,13 +115,14 @@ class FileWatch:
             self._unwatched.discard(path)
 
     def _collect(self) -> set[str]:
-        if self._unwatched:
+        is_blind = bool(self._unwatched)
+        if is_blind:
             self._watch_directories()
         changed = self._reported()
         now_s = time.monotonic()
         if changed:
             self._signatures.update({path: _signature(path) for path in changed})
-        elif self._unwatched or now_s >= self._next_sweep_s:
+        elif is_blind or self._unwatched or now_s >= self._next_sweep_s:
             changed = self._sweep()
             self._next_sweep_s = now_s + _SWEEP_INTERVAL_S
         return changed
