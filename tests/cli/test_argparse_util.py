@@ -80,6 +80,7 @@ def test_parsing_twice_is_no_repetition_and_leaves_no_trace_in_the_namespace() -
 def test_a_namespace_that_cannot_be_referred_to_weakly_works_too() -> None:
     class Slots:
         __slots__ = ("scheduler",)
+        scheduler: str | None
 
     parser = parser_with(action=ArgOnceAction)
     assert parser.parse_args(["-s", "a"], namespace=Slots()).scheduler == "a"

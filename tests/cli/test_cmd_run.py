@@ -331,8 +331,7 @@ def test_an_interrupt_cancels_a_local_app_and_says_so(project: Path, torchx: Tor
     assert process.stdout is not None
     assert process.stderr is not None
     handle = process.stdout.readline().strip()
-    while "ready" not in process.stderr.readline():
-        pass
+    assert any("ready" in line for line in process.stderr)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -20,7 +20,7 @@ from torchx.cli.log_identifier import ID_FORMAT, LogIdentifier
 from torchx.cli.log_output import LogOutput, aligned_width
 from torchx.runner import get_runner
 from torchx.schedulers.api import Stream
-from torchx.specs import is_started
+from torchx.specs.api import is_started
 from torchx.util.colors import ENDC, GREEN, color_code
 from torchx.util.durations import parse_moment
 from torchx.util.log_tee_helpers import _find_role_replicas as find_role_replicas

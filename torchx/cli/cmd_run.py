@@ -339,7 +339,10 @@ class CmdRun(SubCommand):
 
     def _exit_unless_succeeded(self, app_handle: str, status: AppStatus) -> None:
         if status.state != AppState.SUCCEEDED:
-            fail(repr(status), hint=f"see `torchx log {app_handle}` for what the replicas wrote")
+            fail(
+                repr(status).rstrip(),
+                hint=f"see `torchx log {app_handle}` for what the replicas wrote",
+            )
         logger.debug("%s", status)
 
     def _start_log_thread(

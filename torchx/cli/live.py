@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TextIO
 
 _CLEAR_LINE = "\r\033[K"
+_LAST_TEXT_S = 1.0
 _lock = threading.RLock()
 _shown: LiveLine | None = None
 
@@ -43,6 +44,7 @@ class LiveLine:
     def __exit__(self, *exc_info: object) -> None:
         global _shown
         self._ended.set()
+        self._thread.join(_LAST_TEXT_S)
         with _lock:
             self.clear()
             _shown = None
