@@ -109,8 +109,6 @@ def ddp(
 ) -> specs.AppDef:
     """Runs a program with torchrun on one or more nodes (distributed data parallel).
 
-    The first node is the meeting point of all nodes; each node runs the same number of workers.
-
     Args:
         script_args: arguments of the program
         script: path of the script to run; give either this or m
@@ -137,38 +135,36 @@ def ddp(
 
     Raises:
         ValueError: Not exactly one of script and m, or a malformed j.
-        KeyError: There is no named resource h.
     """
     program = [*get_program(script, m), *script_args]
-    min_nnodes, max_nnodes, _, _ = parse_nnodes(j)
     run = StructuredNameArgument.parse_from(name, m, script)
-    role = specs.Role(
-        name=get_role_name(script, m),
+    command = torchrun_command(program, j, rdzv_port, rdzv_backend, rdzv_conf, tee)
+    role = _node_role(get_role_name(script, m), image, j, command)
+    role.env = _job_env(env or {}, run, debug)
+    role.port_map = {"c10d": rdzv_port}
+    role.max_retries = max_retries
+    role.resource = specs.resource(cpu=cpu, gpu=gpu, memMB=memMB, h=h)
+    role.mounts = specs.parse_mounts(mounts or [])
+    return specs.AppDef(name=run.run_name, roles=[role], metadata=dict(metadata or {}))
+
+
+def _node_role(name: str, image: str, j: str, command: str) -> specs.Role:
+    min_nnodes, max_nnodes, _, _ = parse_nnodes(j)
+    return specs.Role(
+        name=name,
         image=image,
         min_replicas=min_nnodes,
         num_replicas=max_nnodes,
         entrypoint="bash",
-        args=[
-            "-c",
-            torchrun_command(
-                program,
-                j=j,
-                rdzv_port=rdzv_port,
-                rdzv_backend=rdzv_backend,
-                rdzv_conf=rdzv_conf,
-                tee=tee,
-            ),
-        ],
-        env={
-            "LOGLEVEL": os.getenv("LOGLEVEL", "WARNING"),
-            **(env or {}),
-            "TORCHX_TRACKING_EXPERIMENT_NAME": run.experiment_name,
-            "TORCHX_TRACKING_RUN_NAME": run.run_name,
-            **(_TORCH_DEBUG_FLAGS if debug else {}),
-        },
-        port_map={"c10d": rdzv_port},
-        max_retries=max_retries,
-        resource=specs.resource(cpu=cpu, gpu=gpu, memMB=memMB, h=h),
-        mounts=specs.parse_mounts(mounts) if mounts else [],
+        args=["-c", command],
     )
-    return specs.AppDef(name=run.run_name, roles=[role], metadata=dict(metadata or {}))
+
+
+def _job_env(env: dict[str, str], run: StructuredNameArgument, debug: bool) -> dict[str, str]:
+    return {
+        "LOGLEVEL": os.getenv("LOGLEVEL", "WARNING"),
+        **env,
+        "TORCHX_TRACKING_EXPERIMENT_NAME": run.experiment_name,
+        "TORCHX_TRACKING_RUN_NAME": run.run_name,
+        **(_TORCH_DEBUG_FLAGS if debug else {}),
+    }

@@ -87,7 +87,6 @@ def get_program(script: str | None, m: str | None) -> list[str]:
 
 def torchrun_command(
     program: Iterable[str],
-    *,
     j: str,
     rdzv_port: int,
     rdzv_backend: str,
