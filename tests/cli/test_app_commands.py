@@ -228,8 +228,8 @@ def test_builtins_are_numbered(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_source_of_a_builtin_runs_as_a_file_of_its_own(project: Path, torchx: Torchx) -> None:
-    (project / "copy.py").write_text(torchx("builtins", "--print", "utils.echo").stdout)
-    done = torchx("run", "-s", "local_cwd", "copy.py:echo", "--msg", "copied")
+    (project / "mine.py").write_text(torchx("builtins", "--print", "utils.echo").stdout)
+    done = torchx("run", "-s", "local_cwd", "mine.py:echo", "--msg", "copied")
     assert "echo/0 copied\n" in done.stderr
 
 

@@ -211,8 +211,8 @@ def test_a_json_object_on_stdin_is_a_call(torchx: Torchx) -> None:
     }
     done = torchx("run", "--stdin", stdin=json.dumps(call))
     assert done.returncode == 0, done.stderr
-    assert "sh/0 a b\n" in done.stderr
-    assert "sh/1 a b\n" in done.stderr
+    assert "sh/0 a  b\n" in done.stderr
+    assert "sh/1 a  b\n" in done.stderr
     assert torchx("run", "--stdin", "--dryrun", stdin=json.dumps(call)).stdout.startswith(
         "\n=== APPLICATION ==="
     )

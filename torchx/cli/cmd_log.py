@@ -108,6 +108,7 @@ def get_logs(
 
     Raises:
         SystemExit: The identifier is malformed, or the app has no such role.
+        BrokenPipeError: Nobody reads the pipe any more that ``file`` writes to.
         Exception: What reading the first of the failed replicas raised; the others are shown to
             their end all the same.
     """
@@ -341,9 +342,13 @@ def _write_merged(output: LogOutput, logs: list[_Log], with_prefix: bool) -> Non
     width = aligned_width(names)
     prefixes = [output.prefix(name, width) if with_prefix else b"" for name in names]
     lines = [stream for _, _, stream in logs]
-    # A reader that has seen enough ends the command quietly: `torchx log ... | head`.
-    with contextlib.suppress(BrokenPipeError):
+    try:
         follow_all(list(zip(prefixes, lines, strict=True)), output.write)
+    except BrokenPipeError:
+        # `torchx log ... | head` ends with the exit code of a closed pipe; a file that somebody
+        # handed in just takes no more.
+        if output.is_stream:
+            raise
 
 
 def _write_files(directory: Path, logs: list[_Log]) -> None:

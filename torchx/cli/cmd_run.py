@@ -383,6 +383,8 @@ def _follow_logs(**arguments: Any) -> None:
     """Runs in a thread: nobody would see an exception, and the app does not fail with its logs."""
     try:
         get_logs(**arguments)
+    except BrokenPipeError:
+        logger.debug("nobody reads the logs any more")
     except (Exception, SystemExit) as error:
         logger.warning(
             "the logs of `%s` cannot be followed any further: %s",
