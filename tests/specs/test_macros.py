@@ -112,8 +112,10 @@ def make_role() -> Role:
     )
 
 
-def test_macros_are_replaced_in_arguments_environment_values_and_metadata() -> None:
+def test_macros_are_replaced_wherever_a_replica_can_use_them() -> None:
     replica = VALUES.apply(make_role())
+    assert replica.entrypoint == "/img/run"
+    assert replica.mounts == [BindMount("/img", "/dst")]
     assert replica.args == ["--id", "a1"]
     assert replica.env == {"${app_id}": "a1"}
     assert replica.metadata == {
@@ -128,7 +130,7 @@ def test_macros_are_replaced_in_arguments_environment_values_and_metadata() -> N
 def test_nothing_else_is_replaced() -> None:
     role = make_role()
     replica = VALUES.apply(role)
-    for name in ("name", "image", "entrypoint", "mounts", "port_map", "resource", "workspace"):
+    for name in ("name", "image", "port_map", "resource", "workspace"):
         assert getattr(replica, name) == getattr(role, name)
 
 

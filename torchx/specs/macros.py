@@ -6,10 +6,12 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torchx.specs import lazy
 from torchx.specs.app import Role
+
+T = TypeVar("T")
 
 # `$$(NAME)` is left alone: it is the escape of Kubernetes, not ours.
 _NAME = "[_a-zA-Z][_a-zA-Z0-9]*"
@@ -62,8 +64,9 @@ class macros:
         def apply(self, role: Role) -> Role:
             """Copies a role, with macros substituted.
 
-            They are substituted in the arguments, in the values of the environment and in all text
-            of the metadata but its keys. The given role is not changed.
+            They are substituted in the entrypoint, the arguments, the values of the environment,
+            the paths of mounts and in all text of the metadata but its keys. The given role is not
+            changed.
 
             Args:
                 role: The role.
@@ -76,9 +79,13 @@ class macros:
             """
             values = self.to_dict()
             replica = _copy(role)
+            entrypoint = _substitute_all(role.entrypoint, values)
+            if entrypoint != role.entrypoint:
+                replica.entrypoint = entrypoint
             replica.args = [_substitute(arg, values) for arg in role.args]
             replica.env = _substitute_all(role.env, values)
             replica.metadata = _substitute_all(role.metadata, values)
+            replica.mounts = [_substitute_fields(mount, values) for mount in role.mounts]
             return replica
 
         def substitute(self, arg: str) -> str:
@@ -133,8 +140,21 @@ def _substitute_all(tree: Any, values: Mapping[str, str]) -> Any:
     return copy.deepcopy(tree)
 
 
+def _substitute_fields(mount: T, values: Mapping[str, str]) -> T:
+    """Copies a mount of whatever class, with macros substituted in its attributes."""
+    substituted = copy.copy(mount)
+    vars(substituted).update(_substitute_all(vars(mount), values))
+    return substituted
+
+
 def _copy(role: Role) -> Role:
     """Deep-copies a role, but for what is about to be replaced and for shared overrides."""
     fields = vars(role)
-    shared = ("args", "env", "metadata", *(["overrides"] if lazy.has_overrides(role) else []))
+    shared = (
+        "args",
+        "env",
+        "metadata",
+        "mounts",
+        *(["overrides"] if lazy.has_overrides(role) else []),
+    )
     return copy.deepcopy(role, {id(fields[name]): fields[name] for name in shared})
