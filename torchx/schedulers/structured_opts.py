@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import operator
 import sys
 import types
@@ -56,10 +57,14 @@ class StructuredOpts(Mapping[str, CfgVal]):
         hints = _type_hints(cls)
         values: dict[str, Any] = {}
         for field in _init_fields(cls):
-            group = _group_type(hints[field.name])
+            hint = hints[field.name]
+            group = _group_type(hint)
             given = next((cfg[key] for key in _spellings(field) if key in cfg), _ABSENT)
             if group is not None and not isinstance(given, StructuredOpts):
-                given = _group_from_cfg(field, group, _is_optional(hints[field.name]), cfg)
+                given = _group_from_cfg(field, group, _is_optional(hint), cfg)
+            if given is None and _has_factory(field) and not _is_optional(hint):
+                # Resolving a run config fills in None, as what the factory makes is not known then.
+                given = _ABSENT
             if given is not _ABSENT:
                 values[field.name] = given
         return cls(**values)
@@ -72,25 +77,14 @@ class StructuredOpts(Mapping[str, CfgVal]):
             One run option per field, in the order of their declaration.
         """
         declared = runopts()
-        hints = _type_hints(cls)
         docs = cls.get_docstrings()
-        for field in _init_fields(cls):
-            key = _key(field)
-            group = _group_type(hints[field.name])
-            if group is not None:
-                # A group that may be left out requires nothing of those who leave it out.
-                is_optional = _is_optional(hints[field.name])
-                for name, option in group.as_runopts():
-                    required = option.is_required and not is_optional
-                    inner = f"{key}.{name}"
-                    declared.add(inner, option.opt_type, option.help, option.default, required)
-                continue
+        for leaf in _leaves(cls):
             declared.add(
-                key,
-                type_=_without_none(hints[field.name]),
-                help=docs.get(field.name, field.name),
-                default=None if _is_required(field) else _default(field),
-                required=_is_required(field),
+                leaf.key,
+                type_=leaf.hint,
+                help=docs.get(leaf.path, leaf.path.rpartition(".")[2]),
+                default=leaf.default,
+                required=leaf.is_required,
             )
         return declared
 
@@ -104,10 +98,9 @@ class StructuredOpts(Mapping[str, CfgVal]):
         """
         from torchx.schedulers.field_docs import field_docs
 
-        docs = {}
+        docs: dict[str, str] = {}
         for base in reversed(cls.__mro__):
-            if dataclasses.is_dataclass(base):
-                docs.update(field_docs(base))
+            docs.update(field_docs(base) if dataclasses.is_dataclass(base) else {})
         found = {}
         hints = _type_hints(cls)
         for field in _init_fields(cls):
@@ -142,15 +135,14 @@ class StructuredOpts(Mapping[str, CfgVal]):
     def _find(self, key: object) -> object:
         if not isinstance(key, str):
             return _ABSENT
-        head, dot, rest = key.partition(".")
-        for field in _init_fields(type(self)):
-            spellings = _spellings(field)
-            value = getattr(self, field.name)
-            if key in spellings:
-                return value
-            if dot and head in spellings and isinstance(value, StructuredOpts):
-                return value._find(rest)
-        return _ABSENT
+        fields = _init_fields(type(self))
+        for matches in (_is_name, _is_alias):
+            for field in fields:
+                if matches(field, key):
+                    return getattr(self, field.name)
+        head, _, rest = key.partition(".")
+        group = self._find(head) if rest else None
+        return group._find(rest) if isinstance(group, StructuredOpts) else _ABSENT
 
     def _is_absent_group(self, field: dataclasses.Field[Any], value: object) -> bool:
         return value is None and _group_type(_type_hints(type(self))[field.name]) is not None
@@ -171,12 +163,52 @@ def _spellings(field: dataclasses.Field[Any]) -> tuple[str, ...]:
     return (_key(field), field.name, cases.snake_to_camel(field.name))
 
 
+def _is_name(field: dataclasses.Field[Any], key: str) -> bool:
+    return key in (_key(field), field.name)
+
+
+def _is_alias(field: dataclasses.Field[Any], key: str) -> bool:
+    return key in _spellings(field) or cases.camel_to_snake(key) == field.name
+
+
+def _has_factory(field: dataclasses.Field[Any]) -> bool:
+    return field.default_factory is not dataclasses.MISSING
+
+
 def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    return field.default is dataclasses.MISSING and not _has_factory(field)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
     return None if field.default is dataclasses.MISSING else field.default
+
+
+class _Leaf(typing.NamedTuple):
+    """One option that is no group, seen from the outermost class."""
+
+    key: str
+    path: str
+    hint: Any
+    default: Any
+    is_required: bool
+
+
+def _leaves(cls: type[StructuredOpts]) -> Iterator[_Leaf]:
+    hints = _type_hints(cls)
+    for field in _init_fields(cls):
+        hint = hints[field.name]
+        group = _group_type(hint)
+        if group is None:
+            bare, is_required = _without_none(hint), _is_required(field)
+            yield _Leaf(_key(field), field.name, bare, _default(field), is_required)
+            continue
+        for leaf in _leaves(group):
+            yield leaf._replace(
+                key=f"{_key(field)}.{leaf.key}",
+                path=f"{field.name}.{leaf.path}",
+                # A group that may be left out requires nothing of those who leave it out.
+                is_required=leaf.is_required and not _is_optional(hint),
+            )
 
 
 def _group_from_cfg(
@@ -200,10 +232,10 @@ def _what_was_asked_for(
     group: type[StructuredOpts], given: Mapping[str, CfgVal]
 ) -> dict[str, CfgVal]:
     """Drops from an optional group what merely resolving the run config has filled in."""
-    declared = dict(group.as_runopts())
-    if all(key in given and given[key] == option.default for key, option in declared.items()):
+    leaves = list(_leaves(group))
+    if all(leaf.key in given and given[leaf.key] == leaf.default for leaf in leaves):
         return {}
-    required = {key for key, option in declared.items() if option.is_required}
+    required = {leaf.key for leaf in leaves if leaf.is_required}
     return {key: value for key, value in given.items() if value is not None or key not in required}
 
 
@@ -216,7 +248,7 @@ def _type_hints(cls: type[StructuredOpts]) -> dict[str, Any]:
 
 def _type_hint(cls: type[StructuredOpts], field: dataclasses.Field[Any]) -> Any:
     """Resolves one annotation; one that names what only a type checker sees, by the default."""
-    owner = next(base for base in cls.__mro__ if field.name in _own_annotations(base))
+    owner = next(base for base in cls.__mro__ if field.name in inspect.get_annotations(base))
     scope = vars(sys.modules[owner.__module__])
     holder = types.SimpleNamespace(__annotations__={field.name: field.type})
     try:
@@ -226,11 +258,6 @@ def _type_hint(cls: type[StructuredOpts], field: dataclasses.Field[Any]) -> Any:
         if isinstance(factory, type):
             return factory
         return str if _default(field) is None else type(_default(field))
-
-
-def _own_annotations(cls: type) -> Mapping[str, object]:
-    annotations: Mapping[str, object] = vars(cls).get("__annotations__", {})
-    return annotations
 
 
 def _union_members(hint: Any) -> tuple[Any, ...]:

@@ -122,8 +122,6 @@ class Job:
         """
         status = self.runner.wait(self.handle, WAIT_INTERVAL_S, timeout=self._timeout_s)
         assert status is not None, f"{self.handle} is unknown"
-        if not status.is_terminal():
-            raise TimeoutError(f"{self.handle} is {status.state} after {self._timeout_s:g} s")
         return status
 
     def cancel(self) -> None:

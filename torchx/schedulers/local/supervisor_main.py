@@ -1,0 +1,112 @@
+"""The entry point of the supervisor process: the talk with its launcher.
+
+Imported in a bare interpreter: only cheap standard modules here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+
+from torchx.schedulers.local.ending import adopt_orphans
+from torchx.schedulers.local.record import SUPERVISOR_LOG
+from torchx.schedulers.local.supervisor import StartFailure, Supervisor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from torchx.schedulers.local.messages import LaunchMessage
+
+
+def main() -> None:
+    """Receives an app, starts it, answers, and serves it to its end."""
+    message = _receive()
+    os.chdir("/")
+    lease = _open_lease(message["launcher_pid"])
+    wake_fd = _install_signals()
+    soft_file_limit = _raise_file_limit()
+    adopt_orphans()
+    supervisor = Supervisor(message, lease, wake_fd, soft_file_limit)
+    try:
+        supervisor.start()
+    except StartFailure as failure:
+        _answer({"error": _describe_failure(failure)})
+        return
+    record = message["record"]
+    lease_kind = "pidfd" if lease else "stdin"
+    _answer({"replicas": record["replicas"], "owner": record["owner"], "lease": lease_kind})
+    _leave_terminal(keep_stdin=lease == 0)
+    supervisor.run()
+    _remove_empty_log(message["state_dir"])
+
+
+def _receive() -> LaunchMessage:
+    length = int(sys.stdin.buffer.readline())
+    message: LaunchMessage = json.loads(sys.stdin.buffer.read(length))
+    return message
+
+
+def _answer(answer: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _describe_failure(failure: StartFailure) -> dict[str, object]:
+    cause = failure.cause
+    return {
+        "label": failure.replica.label,
+        "type": "OSError" if isinstance(cause, OSError) else "ValueError",
+        "errno": cause.errno if isinstance(cause, OSError) else None,
+        "reason": (cause.strerror if isinstance(cause, OSError) else None) or str(cause),
+        "filename": cause.filename if isinstance(cause, OSError) else None,
+    }
+
+
+def _open_lease(launcher_pid: int) -> int:
+    try:
+        lease = os.pidfd_open(launcher_pid)
+    except (AttributeError, OSError):
+        # The launcher keeps the other end of stdin open: it closes when the launcher dies.
+        return 0
+    # If the launcher has died already, that file descriptor may be of another process.
+    return lease if os.getppid() == launcher_pid else 0
+
+
+def _install_signals() -> int:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # A disposition of "ignore" is inherited by the replicas, so it is left as it was.
+        if signal.getsignal(signum) != signal.SIG_IGN or signum == signal.SIGCHLD:
+            signal.signal(signum, _wake)
+    return reader
+
+
+def _wake(signum: int, frame: FrameType | None) -> None:
+    """Does nothing: the number of the signal arrives through the wake-up pipe."""
+
+
+def _raise_file_limit() -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
+
+
+def _leave_terminal(*, keep_stdin: bool) -> None:
+    os.dup2(2, 1)
+    if not keep_stdin:
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+
+
+def _remove_empty_log(state_dir: str) -> None:
+    path = os.path.join(state_dir, SUPERVISOR_LOG)
+    if os.path.exists(path) and not os.path.getsize(path):
+        os.unlink(path)
