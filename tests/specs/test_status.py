@@ -162,7 +162,7 @@ def test_error_of_a_status_survives_pickling() -> None:
     error = AppStatusError(AppStatus(AppState.FAILED), "job did not succeed: FAILED")
     loaded = pickle.loads(pickle.dumps(error))
     assert (str(loaded), loaded.status) == (str(error), error.status)
-    assert str(AppStatusError(AppStatus(AppState.FAILED))) == ""
+    assert str(AppStatusError(AppStatus(AppState.FAILED))) == "job did not succeed: FAILED"
 
 
 def test_usage_of_a_replica_is_in_json_only_where_it_is_measured() -> None:

@@ -162,8 +162,9 @@ class AppStatusError(TorchXError):
     """
 
     def __init__(self, status: AppStatus, *args: object) -> None:
-        super().__init__(*map(str, args[:1] or ["job did not succeed"]))
-        self.args = args
+        super().__init__(f"job did not succeed: {status.state}")
+        if args:
+            self.args = args
         self.status = status
 
     def __reduce__(self) -> tuple[type[AppStatusError], tuple[object, ...]]:
