@@ -243,18 +243,11 @@ def get_named_resources(res: str) -> Resource:
     return named_resources[res]
 
 
-def _aws_module() -> object:
-    from torchx.specs import named_resources_aws
-
-    return named_resources_aws
-
-
 LAZY_ATTRIBUTES: Mapping[str, Callable[[], object]] = {
     "GENERIC_NAMED_RESOURCES": generic_named_resources,
     "AWS_NAMED_RESOURCES": aws_named_resources,
     "CUSTOM_NAMED_RESOURCES": custom_named_resources,
     "_named_resource_factories": named_resources.factories,
-    "named_resources_aws": _aws_module,
 }
 """What the package ``torchx.specs`` computes on access, and must not keep in its namespace."""
 
