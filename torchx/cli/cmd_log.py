@@ -115,7 +115,20 @@ def get_logs(
     target = LogIdentifier.parse(identifier)
     if target is None:
         _exit_malformed(identifier)
-    runner = runner or get_runner()
+    if runner is None:
+        with get_runner() as own_runner:
+            return get_logs(
+                file,
+                identifier,
+                regex,
+                should_tail,
+                own_runner,
+                streams,
+                since=since,
+                until=until,
+                prefix=prefix,
+                output_dir=output_dir,
+            )
     replicas = _replicas(runner, target)
     if not replicas:
         return False

@@ -39,7 +39,7 @@ from torchx.cli.scheduler_cfg import (
 from torchx.cli.waiting import cancelled_if_interrupted, join_log_thread, shown_status
 from torchx.runner import config, get_runner
 from torchx.schedulers import get_default_scheduler_name, get_scheduler_factories
-from torchx.specs import AppState, AppStatus, Workspace
+from torchx.specs import NONE, AppState, AppStatus, Workspace
 from torchx.specs.finder import ComponentNotFoundException, ComponentValidationException
 from torchx.specs.runopts import InvalidRunConfigException
 from torchx.util.colors import use_color
@@ -339,8 +339,9 @@ class CmdRun(SubCommand):
 
     def _exit_unless_succeeded(self, app_handle: str, status: AppStatus) -> None:
         if status.state != AppState.SUCCEEDED:
+            reason = "" if status.msg in ("", NONE) else f": {status.msg}"
             fail(
-                repr(status).rstrip(),
+                f"the app ended as {status.state}{reason}\n{status!r}".rstrip(),
                 hint=f"see `torchx log {app_handle}` for what the replicas wrote",
             )
         logger.debug("%s", status)

@@ -86,7 +86,9 @@ class SchedulerConnections:
                 closed nevertheless.
         """
         failures: list[Exception] = []
-        for backend, scheduler in builtins.list(self._scheduler_instances.items()):
+        # Runners of other packages that bring their own constructor have no instances to close.
+        instances: dict[str, Scheduler[Any]] = vars(self).get("_scheduler_instances", {})
+        for backend, scheduler in builtins.list(instances.items()):
             try:
                 scheduler.close()
             except Exception as error:

@@ -61,7 +61,7 @@ class StructuredOpts(Mapping[str, CfgVal]):
             group = _group_type(hint)
             given = next((cfg[key] for key in _spellings(field) if key in cfg), _ABSENT)
             if group is not None and not isinstance(given, StructuredOpts):
-                given = _group_from_cfg(field, group, _is_optional(hint), cfg)
+                given = _group_from_cfg(field, group, cfg)
             if given is None and _has_factory(field) and not _is_optional(hint):
                 # Resolving a run config fills in None, as what the factory makes is not known then.
                 given = _ABSENT
@@ -207,31 +207,29 @@ def _leaves(cls: type[StructuredOpts]) -> Iterator[_Leaf]:
                 key=f"{_key(field)}.{leaf.key}",
                 path=f"{field.name}.{leaf.path}",
                 # A group that may be left out requires nothing of those who leave it out.
-                is_required=leaf.is_required and not _is_optional(hint),
+                is_required=leaf.is_required and _is_required(field),
             )
 
 
 def _group_from_cfg(
     field: dataclasses.Field[Any],
     group: type[StructuredOpts],
-    is_optional: bool,
     cfg: Mapping[str, CfgVal],
 ) -> Any:
     given: dict[str, CfgVal] = {}
     for prefix in reversed(_spellings(field)):
         start = prefix + "."
         given.update({key[len(start) :]: cfg[key] for key in cfg if key.startswith(start)})
-    if given and is_optional:
-        given = _what_was_asked_for(group, given)
-    if given or _is_required(field):
+    if _is_required(field):
         return group.from_cfg(given)
-    return _ABSENT
+    given = _what_was_asked_for(group, given)
+    return group.from_cfg(given) if given else _ABSENT
 
 
 def _what_was_asked_for(
     group: type[StructuredOpts], given: Mapping[str, CfgVal]
 ) -> dict[str, CfgVal]:
-    """Drops from an optional group what merely resolving the run config has filled in."""
+    """Drops from a group that may be left out what only resolving the run config filled in."""
     leaves = list(_leaves(group))
     if all(leaf.key in given and given[leaf.key] == leaf.default for leaf in leaves):
         return {}

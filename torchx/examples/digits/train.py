@@ -199,7 +199,6 @@ def process_group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-@record
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains and tests.
 
@@ -238,4 +237,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    record(main)()  # so that the launcher learns why a worker failed

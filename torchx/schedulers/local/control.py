@@ -103,7 +103,7 @@ def delete(directory: str, record: AppRecord) -> None:
 
 
 def _after_start(directory: str, record: AppRecord) -> AppRecord:
-    """Waits until the supervisor has taken over: before, the owner is the launching process."""
+    """Waits until all replicas have been started: before, their ids are not on record."""
     while record["generation"] == 0 and store.owner_of(record) is store.Owner.ALIVE:
         time.sleep(_START_POLL_S)
         found = store.read(directory)

@@ -135,8 +135,9 @@ def _position(record: AppRecord, role_name: str, replica_id: int) -> int:
             return position
     roles = [f"{role['name']} (0 to {role['num_replicas'] - 1})" for role in record["roles"]]
     raise NoLogException(
-        f"the app `{record['app_id']}` has no replica {role_name}/{replica_id}",
-        hint=f"its roles and replicas are: {', '.join(roles)}",
+        f"the app `{record['app_id']}` has no replica {role_name}/{replica_id};"
+        f" its roles and replicas are: {', '.join(roles)}",
+        hint="name one of them",
     )
 
 

@@ -56,8 +56,8 @@ class ReplicaRecord(TypedDict):
 class AppRecord(TypedDict):
     """All that is known about an app; times are seconds since the epoch.
 
-    ``generation`` counts the changes. It is 0 as long as the launcher is still starting the app;
-    from then on the owner is the supervisor.
+    ``generation`` counts the changes. It is 0 as long as the app is being started. The owner is
+    its supervisor from the start.
     """
 
     format: int

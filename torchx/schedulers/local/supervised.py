@@ -17,6 +17,7 @@ from torchx.schedulers.local.layout import make_state_dir
 from torchx.schedulers.local.messages import (
     AppRecord,
     LaunchMessage,
+    OwnerRecord,
     ReplicaRecord,
     RoleRecord,
     StartSpec,
@@ -123,7 +124,7 @@ def start(submission: Submission) -> LocalAppDef:
     try:
         process = launch.open_supervisor(state_dir)
         os.makedirs(request.log_dir, exist_ok=True)
-        record = _new_record(submission, state_dir)
+        record = _new_record(submission, state_dir, process_identity(process.pid))
         write_json(os.path.join(state_dir, RECORD_FILE), record)
         answer = launch.hand_over(process, _message(submission, state_dir, record))
     except BaseException:
@@ -181,7 +182,7 @@ def _start_spec(
     )
 
 
-def _new_record(submission: Submission, state_dir: str) -> AppRecord:
+def _new_record(submission: Submission, state_dir: str, owner: OwnerRecord) -> AppRecord:
     request, app = submission.request, submission.app
     roles = {role.name: role for role in app.roles} if app else {}
     return AppRecord(
@@ -196,7 +197,7 @@ def _new_record(submission: Submission, state_dir: str) -> AppRecord:
         created=time.time(),
         ended=None,
         grace_period_s=submission.opts.grace_period_s,
-        owner=process_identity(os.getpid()),
+        owner=owner,
         log_dir=request.log_dir,
         owns_logs=os.path.dirname(request.log_dir) == state_dir,
         roles=[

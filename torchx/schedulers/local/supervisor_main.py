@@ -51,8 +51,13 @@ def _receive() -> LaunchMessage:
 
 
 def _answer(answer: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    rest = memoryview(json.dumps(answer).encode() + b"\n")
+    try:
+        while rest:
+            rest = rest[os.write(1, rest) :]
+    except BrokenPipeError:
+        # The launcher has died meanwhile; its lease says so next, and the app is ended in order.
+        return
 
 
 def _describe_failure(failure: StartFailure) -> dict[str, object]:
