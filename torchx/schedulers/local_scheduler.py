@@ -11,6 +11,7 @@ import io
 import logging
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -423,6 +424,9 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
         termination.release(self)
 
     def __del__(self) -> None:
+        if sys.is_finalizing():
+            # Supervisors notice by themselves that this process has ended.
+            return
         try:
             self.close()
         except Exception as error:

@@ -15,6 +15,12 @@ from torchx.schedulers.local.messages import AppRecord
 from torchx.schedulers.local.processes import ProcessStat, is_running, process_table, send_signal
 from torchx.schedulers.local.record import RECORD_FILE, write_json, write_markers
 
+SUPERVISOR_GONE = (
+    "the supervisor of this app ended without a word (killed, or the machine was restarted);"
+    " exit codes are unknown"
+)
+"""What is said of an app whose record nobody keeps any more."""
+
 _PATIENCE_BEYOND_GRACE_S = 20.0
 _LONGEST_POLL_S = 0.05
 _START_POLL_S = 0.005
@@ -112,23 +118,25 @@ def _after_start(directory: str, record: AppRecord) -> AppRecord:
 
 
 def _clean_up(directory: str, record: AppRecord) -> None:
-    _kill_leftovers(record)
-    record["state"] = "CANCELLED"
-    record["msg"] = "cancelled after its supervisor had died; exit codes are unknown"
+    had_leftovers = _kill_leftovers(record)
+    record["state"] = "CANCELLED" if had_leftovers else "FAILED"
+    record["msg"] = SUPERVISOR_GONE
     record["ended"] = time.time()
     record["generation"] += 1
     for replica in record["replicas"]:
         if replica["state"] in ("RUNNING", "PENDING"):
-            replica["state"] = "CANCELLED"
+            replica["state"] = "CANCELLED" if had_leftovers else "UNKNOWN"
     write_markers(record)
     write_json(os.path.join(directory, RECORD_FILE), record, sync=True)
 
 
-def _kill_leftovers(record: AppRecord) -> None:
+def _kill_leftovers(record: AppRecord) -> bool:
+    found_any = False
     signum = signal.SIGTERM
     kill_at_s = time.monotonic() + record["grace_period_s"]
     signalled: set[tuple[int, int]] = set()
     while leftovers := _leftovers(record):
+        found_any = True
         if signum == signal.SIGTERM and time.monotonic() >= kill_at_s:
             signum = signal.SIGKILL
             signalled.clear()
@@ -137,6 +145,7 @@ def _kill_leftovers(record: AppRecord) -> None:
                 signalled.add((stat.pid, stat.start_ticks))
                 send_signal(stat.pid, stat.start_ticks, signum)
         time.sleep(_LONGEST_POLL_S)
+    return found_any
 
 
 def _leftovers(record: AppRecord) -> list[ProcessStat]:

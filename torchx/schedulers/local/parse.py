@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse
+from torchx.schedulers.local.control import SUPERVISOR_GONE
 from torchx.schedulers.local.messages import AppRecord, ReplicaRecord, RoleRecord
 from torchx.schedulers.local.store import Owner
 from torchx.specs.api import NONE, AppState, Resource, RetryPolicy, Role, RoleStatus
 from torchx.specs.status import MeasuredReplicaStatus, ReplicaUsage
 
-_SUPERVISOR_GONE = (
-    "the supervisor of this app ended without a word (killed, or the machine was restarted);"
-    " exit codes are unknown"
-)
 _NEVER_STARTED = "the process that launched this app ended before the app was started"
 
 
@@ -31,7 +28,7 @@ def app_state(record: AppRecord, owner: Owner) -> tuple[AppState, str]:
     if state in (AppState.SUCCEEDED, AppState.FAILED, AppState.CANCELLED):
         return state, record["msg"]
     if owner is Owner.GONE:
-        why = _SUPERVISOR_GONE if record["generation"] else _NEVER_STARTED
+        why = SUPERVISOR_GONE if record["generation"] else _NEVER_STARTED
         return AppState.FAILED, why
     if owner is Owner.ELSEWHERE:
         where = f"last known state; the app runs on {record['owner']['host']}"

@@ -65,6 +65,7 @@ class SupervisedApp:
         self._process = process
         self._first_record = record
         self._launcher_pid = os.getpid()
+        self._collected = False
 
     def current(self, record: AppRecord) -> AppRecord:
         """Returns what is known of the app, which is more than its supervisor has written at first.
@@ -97,10 +98,11 @@ class SupervisedApp:
             self._process.wait()
             if self._process.stdin is not None:
                 self._process.stdin.close()
+            self._collected = True
 
     def _is_ours(self) -> bool:
         # A forked copy of this process must not touch the apps of its parent.
-        return os.getpid() == self._launcher_pid
+        return not self._collected and os.getpid() == self._launcher_pid
 
 
 def start(submission: Submission) -> LocalAppDef:
