@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from queue import Queue
@@ -54,8 +55,8 @@ class _Window(TypedDict, total=False):
     until: datetime
 
 
-class _Wishes(_Window, total=False):
-    """What the command line asks for beyond the published parameters of :func:`get_logs`."""
+class _Form(TypedDict, total=False):
+    """How logs are shown, if not in the published form."""
 
     prefix: bool
     output_dir: Path
@@ -115,37 +116,18 @@ def get_logs(
     target = LogIdentifier.parse(identifier)
     if target is None:
         _exit_malformed(identifier)
-    if runner is None:
-        with get_runner() as own_runner:
-            return get_logs(
-                file,
-                identifier,
-                regex,
-                should_tail,
-                own_runner,
-                streams,
-                since=since,
-                until=until,
-                prefix=prefix,
-                output_dir=output_dir,
-            )
-    replicas = _replicas(runner, target)
-    if not replicas:
-        return False
-    window = _Window()
-    if since is not None:
-        window["since"] = since
-    if until is not None:
-        window["until"] = until
-    logs = [
-        (role, replica, _lines(runner, target, role, replica, regex, should_tail, streams, window))
-        for role, replica in replicas
-    ]
-    if output_dir is not None:
-        _write_files(output_dir, logs)
-    else:
-        _write_merged(LogOutput(file), logs, prefix)
-    return True
+    query = _Query(target, regex, should_tail, streams, _window(since, until))
+    with contextlib.ExitStack() as owned:
+        runner = runner or owned.enter_context(get_runner())
+        logs = [
+            (role, replica, _lines(runner, query, role, replica))
+            for role, replica in _replicas(runner, target)
+        ]
+        if logs and output_dir is not None:
+            _write_files(output_dir, logs)
+        elif logs:
+            _write_merged(LogOutput(file), logs, prefix)
+    return bool(logs)
 
 
 def print_log_lines(
@@ -245,15 +227,11 @@ class CmdLog(SubCommand):
         """
         if args.since and args.until and args.since >= args.until:
             fail("--since is not before --until", hint="give the earlier time as --since")
-        wishes = _Wishes()
-        if args.since is not None:
-            wishes["since"] = args.since
-        if args.until is not None:
-            wishes["until"] = args.until
+        form = _Form()
         if args.no_prefix:
-            wishes["prefix"] = False
+            form["prefix"] = False
         if args.output is not None:
-            wishes["output_dir"] = args.output
+            form["output_dir"] = args.output
         with get_runner() as runner:
             found = get_logs(
                 sys.stdout,
@@ -262,13 +240,34 @@ class CmdLog(SubCommand):
                 args.tail,
                 runner=runner,
                 streams=args.streams,
-                **wishes,
+                **_window(args.since, args.until),
+                **form,
             )
         if found is False:
             sys.exit(1)
 
 
 _Log = tuple[str, int, Iterable[str]]
+
+
+@dataclass(frozen=True)
+class _Query:
+    """What is asked of every replica."""
+
+    target: LogIdentifier
+    regex: str | None
+    should_tail: bool
+    streams: Stream | None
+    window: _Window
+
+
+def _window(since: datetime | None, until: datetime | None) -> _Window:
+    window = _Window()
+    if since is not None:
+        window["since"] = since
+    if until is not None:
+        window["until"] = until
+    return window
 
 
 def _exit_malformed(identifier: str) -> NoReturn:
@@ -318,26 +317,17 @@ def _wait_for_app_started(runner: Runner, app_handle: str) -> bool:
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def _lines(
-    runner: Runner,
-    target: LogIdentifier,
-    role: str,
-    replica: int,
-    regex: str | None,
-    should_tail: bool,
-    streams: Stream | None,
-    window: _Window,
-) -> Iterable[str]:
+def _lines(runner: Runner, query: _Query, role: str, replica: int) -> Iterable[str]:
     """Opens one log; that it cannot be opened is reported in its turn, like a failed read."""
     try:
         return runner.log_lines(
-            target.app_handle,
+            query.target.app_handle,
             role,
             replica,
-            regex,
-            should_tail=should_tail,
-            streams=streams,
-            **window,
+            query.regex,
+            should_tail=query.should_tail,
+            streams=query.streams,
+            **query.window,
         )
     except Exception as error:
         return _raising(error)
