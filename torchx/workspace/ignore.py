@@ -123,12 +123,17 @@ def _normalize(pattern: str) -> str:
 @functools.lru_cache(maxsize=1024)
 def _matches(pattern: str) -> Callable[[str], object]:
     tokens = [_translate(found[0]) for found in _TOKEN.finditer(_normalize(pattern))]
-    return re.compile("".join(tokens), re.DOTALL).fullmatch
+    try:
+        return re.compile("".join(tokens), re.DOTALL).fullmatch
+    except re.error as error:
+        raise ValueError(f"malformed pattern `{pattern}` in an ignore file: {error}") from error
 
 
 def _translate(token: str) -> str:
     if token in _TRANSLATIONS:
         return _TRANSLATIONS[token]
     if token.startswith("[") and len(token) > 1:
-        return "[" + token[1:].replace("!", "^", 1 if token[1] == "!" else 0).replace("\\", r"\\")
+        negation = "^" if token[1] in "!^" else ""
+        members = re.escape(token[1 + len(negation) : -1]).replace(r"\-", "-")
+        return f"[{negation}{members}]"
     return re.escape(token[1:] if len(token) > 1 and token[0] == "\\" else token)
