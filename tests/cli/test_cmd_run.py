@@ -11,8 +11,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock, patch
 
 import pytest
 
@@ -25,6 +27,7 @@ from torchx.schedulers.api import (
     ListAppResponse,
     Scheduler,
 )
+from torchx.schedulers.local_scheduler import SignalException
 from torchx.specs import AppDef, AppDryRunInfo, AppState, CfgVal, runopts
 from torchx.util.redact import REDACTED
 
@@ -416,3 +419,36 @@ def test_the_runner_is_closed_when_an_exception_passes(
     monkeypatch.setattr(elsewhere, "describe", lambda self, app_id: None)
     assert exit_code_of("run", "-s", "elsewhere", "--wait", "utils.echo") == 1
     assert closed == [True]
+
+
+def test_a_signal_while_waiting_passes_and_the_local_scheduler_is_closed() -> None:
+    command, parser = CmdRun(), argparse.ArgumentParser()
+    command.add_arguments(parser)
+    args = parser.parse_args(["-s", "local_cwd", "utils.echo"])
+    with (
+        patch("torchx.runner.Runner.wait", side_effect=SignalException("", signal.SIGTERM)),
+        patch("torchx.schedulers.local_scheduler.LocalScheduler.close") as closed,
+        pytest.raises(SignalException),
+    ):
+        command.run(args)
+    closed.assert_called()
+
+
+def test_a_dry_run_of_other_packages_needs_no_more_than_an_app(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @dataclass
+    class Stub:
+        pass
+
+    info = MagicMock(_app=Stub(), **{"__str__.return_value": "the request"})
+    with (
+        patch("torchx.runner.Runner.dryrun_component", return_value=info) as dryrun,
+        patch("torchx.runner.Runner.run") as run,
+    ):
+        main(["run", "-s", "local_cwd", "--dryrun", "--parent_run_id", "p", "utils.echo"])
+    assert dryrun.call_args.kwargs["parent_run_id"] == "p"
+    run.assert_not_called()
+    assert "=== APPLICATION ===\n{}\n\n=== SCHEDULER REQUEST ===\nthe request" in (
+        capsys.readouterr().out
+    )

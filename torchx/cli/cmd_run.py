@@ -404,7 +404,7 @@ def _invalid_config_reported(scheduler: str) -> Iterator[None]:
         fail(
             f"Invalid scheduler configuration: {error}",
             hint=f"{advice}give options with `-cfg key1=value1,key2=value2` or in section"
-            f" [{scheduler}] of .torchxconfig; `torchx runopts {scheduler}` explains them",
+            f" [{scheduler}] of .torchxconfig; see `torchx runopts {scheduler}`",
         )
 
 

@@ -10,7 +10,7 @@ from torchx.cli.app_text import format_app, redact_data, redact_request
 from torchx.cli.run_args import TorchXRunArgs
 
 if TYPE_CHECKING:
-    from torchx.specs import AppDryRunInfo, AppStatus
+    from torchx.specs import AppDef, AppDryRunInfo, AppStatus
 
 
 def print_dryrun(args: TorchXRunArgs, info: AppDryRunInfo[Any]) -> None:
@@ -20,7 +20,7 @@ def print_dryrun(args: TorchXRunArgs, info: AppDryRunInfo[Any]) -> None:
         args: The call.
         info: The result of the dry run.
     """
-    app, request = info._app, info.request
+    app = _app_of(info)
     text = redact_request(str(info), app)
     if not args.json:
         print("\n=== APPLICATION ===")
@@ -28,6 +28,7 @@ def print_dryrun(args: TorchXRunArgs, info: AppDryRunInfo[Any]) -> None:
         print("\n=== SCHEDULER REQUEST ===")
         print(text)
         return
+    request = info.request
     is_record = is_dataclass(request) and not isinstance(request, type)
     shown = {
         "scheduler": args.scheduler,
@@ -56,3 +57,12 @@ def print_outcome(app_handle: str, status: AppStatus | None) -> None:
         "ui_url": status.ui_url if status is not None else None,
     }
     print(json.dumps(outcome), flush=True)
+
+
+def _app_of(info: AppDryRunInfo[Any]) -> AppDef | None:
+    """Finds the app; what other packages return from a dry run may have only one of the names."""
+    for name in ("app", "_app"):
+        app: AppDef | None = getattr(info, name, None)
+        if is_dataclass(app):
+            return app
+    return None
