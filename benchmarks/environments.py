@@ -118,5 +118,5 @@ def _environment(directory: Path, requirements: list[str], *, is_fresh: bool) ->
 
 
 def _pip_install(python: Path, arguments: list[str]) -> None:
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*command, *arguments], check=True)

@@ -3,18 +3,28 @@
 ::
 
     Exception
-    └── TorchXError                      carries a message, a hint and whether it is transient
-        ├── InvalidRunConfigException    a run option is missing, unknown or of the wrong type
-        ├── MalformedAppHandleException  text that is no ``scheduler://session/app_id``
-        ├── UnknownSchedulerException    no scheduler is registered under that name
-        ├── UnknownAppException          the scheduler does not know that app (any more)
-        ├── ComponentNotFoundException   no component has that name
-        ├── ComponentValidationException a component breaks the rules for components
-        ├── JobStartError                a back end accepted a job but could not start it
-        └── BackendError                 a back end failed to answer; see ``transient``
+    └── TorchXError                          carries a message, a hint and whether it is transient
+        ├── InvalidAppError                  an app breaks the rules, all faults at once
+        ├── InvalidRunConfigException        a run option is missing, unknown or of the wrong type
+        │   └── MalformedRunConfigException  the text of a run option cannot be read
+        ├── ConfigFileError                  a ``.torchxconfig`` cannot be read or used
+        ├── SchedulerParameterError          a ``TORCHX_*`` variable does not fit a scheduler
+        ├── MalformedAppHandleException      text that is no ``scheduler://session/app_id``
+        ├── UnknownSchedulerException        no scheduler is registered under that name
+        ├── SchedulerUnavailableError        it is registered, but what it needs is not installed
+        ├── UnknownAppException              the scheduler does not know that app (any more)
+        ├── NoLogException                   the app has no such log
+        ├── AppStatusError                   the app did not succeed
+        ├── WaitTimeoutError                 the app did not end in time
+        ├── ComponentNotFoundException       no component has that name
+        │   └── ComponentLoadException       its module cannot be imported
+        ├── ComponentValidationException     a component breaks the rules for components
+        ├── ComponentArgumentError           an argument does not fit the component
+        ├── JobStartError                    a back end accepted a job but could not start it
+        └── BackendError                     a back end failed to answer; see ``transient``
 
-The classes that belong to the published interface are defined where that interface puts them
-(``torchx.specs``, ``torchx.specs.finder``); this module holds the root and what has no older home.
+Each is defined beside the code that raises it; this module holds the root and what several
+back ends raise.
 """
 
 from __future__ import annotations

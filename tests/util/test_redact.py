@@ -46,6 +46,7 @@ def test_names_of_secrets(name: str) -> None:
         "",
         "PATH",
         "MONKEY",
+        "key1",
         "keyboard",
         "HOTKEY_COLOR",
         "TOKENIZERS_PARALLELISM",

@@ -55,6 +55,8 @@ def is_secret_name(name: str) -> bool:
         True if its value must not be shown.
     """
     words = [word.lower() for word in _WORD.findall(name)]
+    if words[:1] == ["key"] and words[1:] and all(word.isdigit() for word in words[1:]):
+        return False  # `key1=value1` is how people write an example
     while words and (words[-1].isdigit() or words[-1] in _SUFFIXES):
         words.pop()
     if words[-2:] == ["key", "id"]:
