@@ -7,9 +7,8 @@ import builtins
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import Enum
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from torchx.schedulers.lines import filter_regex, split_lines, split_lines_iterator
 from torchx.schedulers.structured_opts import StructuredOpts
@@ -27,6 +26,9 @@ from torchx.specs.api import (
     runopts,
 )
 from torchx.workspace.api import WorkspaceMixin
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = [
     "DAYS_IN_2_WEEKS",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import logging
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -161,6 +160,8 @@ class WorkspaceMixin(abc.ABC, Generic[T]):
         if workspace.is_unmapped_single_project():
             self.build_workspace_and_update_role(role, str(workspace), cfg)
             return
+        import tempfile
+
         with tempfile.TemporaryDirectory(suffix="torchx_workspace_") as merged:
             workspace.merge_into(merged)
             self.build_workspace_and_update_role(role, merged, cfg)
