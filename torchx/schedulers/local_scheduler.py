@@ -7,12 +7,12 @@ behind, and keeps a record on disk, so that any process can ask about the app.
 from __future__ import annotations
 
 import builtins
+import copy
 import io
 import logging
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
@@ -114,7 +114,6 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
     _image_provider_class: type[ImageProvider] = CWDImageProvider
     _cache_size: int = 100
     _extra_paths: Sequence[str] = ()
-    _lock = threading.RLock()
 
     def __init__(
         self,
@@ -232,21 +231,23 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
         request = dryrun_info.request
         with self._lock:
             self._make_room(request.app_id)
-            termination.register(self)
-            app = self._start(dryrun_info)
-            self._apps[request.app_id] = app
-            if layout.is_kept_log_dir(request.log_dir):
-                self._make_log_view(request)
+        termination.register(self)
+        # Whatever can fail comes before the start, so that no running app is lost.
+        if layout.is_kept_log_dir(request.log_dir):
+            self._make_log_view(request)
+        self._apps[request.app_id] = self._start(dryrun_info)
         return request.app_id
 
     def _start(self, dryrun_info: AppDryRunInfo[PopenRequest]) -> LocalAppDef:
         request, app, cfg = dryrun_info.request, dryrun_info._app, dryrun_info._cfg
-        if self._starts_processes_its_own_way():
+        if self._starts_processes_its_own_way() or inprocess.uses_console(request):
             return inprocess.start_app(request, self._popen)
         opts = Opts.from_cfg(cfg) if isinstance(cfg, Mapping) else Opts()
         holds_gpus = opts.auto_set_cuda_visible_devices
         with gpus.exclusive() if holds_gpus else nullcontext():
             if holds_gpus and app is not None and gpus.is_contested(request.role_params, app):
+                request = copy.deepcopy(request)
+                gpus.take_back(request.role_params, app)
                 self.auto_set_CUDA_VISIBLE_DEVICES(request.role_params, app, opts)
             return supervised.start(
                 supervised.Submission(

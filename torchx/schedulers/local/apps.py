@@ -124,8 +124,8 @@ class Supervised(Protocol):
     def request_cancel(self) -> None:
         """Asks for its end, without waiting."""
 
-    def collect(self) -> None:
-        """Waits for the supervisor of an app that has ended."""
+    def collect(self, *, wait: bool = True) -> None:
+        """Collects the supervisor of an app that has ended."""
 
     def cancel(self) -> None:
         """Ends it; returns when nothing of it runs."""

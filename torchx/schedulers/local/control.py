@@ -48,9 +48,8 @@ def cancel(directory: str, record: AppRecord) -> None:
         )
     if owner is store.Owner.ALIVE:
         request_cancel(record)
-        if wait_for_owner(record, record["grace_period_s"] + _PATIENCE_BEYOND_GRACE_S):
-            return
-        send_signal(record["owner"]["pid"], record["owner"]["start_ticks"], signal.SIGKILL)
+        if not wait_for_owner(record, record["grace_period_s"] + _PATIENCE_BEYOND_GRACE_S):
+            send_signal(record["owner"]["pid"], record["owner"]["start_ticks"], signal.SIGKILL)
     found = store.read(directory)
     if found and not store.is_terminal(found[0]):
         _clean_up(directory, found[0])

@@ -120,8 +120,23 @@ def is_contested(role_params: Mapping[str, list[ReplicaParam]], app: AppDef) -> 
     Returns:
         True if at least one of them is held.
     """
-    params = [param for role in app.roles for param in role_params[role.name]]
+    params = [
+        param for role in app.roles if role.resource.gpu > 0 for param in role_params[role.name]
+    ]
     return not held_by_apps().isdisjoint(assigned(params))
+
+
+def take_back(role_params: Mapping[str, list[ReplicaParam]], app: AppDef) -> None:
+    """Undoes :func:`assign`.
+
+    Args:
+        role_params: The replicas by role; their environments are changed.
+        app: The app.
+    """
+    for role in app.roles:
+        if role.resource.gpu > 0:
+            for param in role_params[role.name]:
+                param.env.pop(ENV_CUDA_VISIBLE_DEVICES, None)
 
 
 @contextmanager

@@ -181,8 +181,15 @@ class CWDImageProvider(ImageProvider):
 
         Returns:
             The working directory.
+
+        Raises:
+            FileNotFoundError: It has been deleted.
         """
-        return os.getcwd()
+        try:
+            return os.getcwd()
+        except FileNotFoundError as error:
+            reason = "the working directory has been deleted; change to one that exists"
+            raise FileNotFoundError(error.errno, reason) from None
 
     def get_cwd(self, image: str) -> str | None:
         """Returns the working directory.

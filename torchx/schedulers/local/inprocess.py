@@ -148,6 +148,19 @@ def start_replica(
     )
 
 
+def uses_console(request: PopenRequest) -> bool:
+    """Tells whether some output is to go to the console of this process.
+
+    Args:
+        request: The app.
+
+    Returns:
+        True if a replica has no file for its standard output or standard error.
+    """
+    params = (param for params in request.role_params.values() for param in params)
+    return any(param.stdout is None or param.stderr is None for param in params)
+
+
 def start_app(request: PopenRequest, popen: StartReplica) -> LocalAppDef:
     """Starts all replicas of an app, or none.
 

@@ -41,7 +41,8 @@ def open_supervisor(state_dir: str) -> subprocess.Popen[bytes]:
     """
     with open(os.path.join(state_dir, SUPERVISOR_LOG), "ab") as complaints:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOT],
+            # Text that is no UTF-8 must be decoded and encoded the same way on both sides.
+            [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _BOOT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,

@@ -51,7 +51,11 @@ class Queries:
     _base_log_dir: str | None = None
     _created_tmp_log_dir: bool = False
     _tmp_log_dirs: builtins.list[str] = []
-    _lock = threading.RLock()
+
+    @property
+    def _lock(self) -> threading.RLock:
+        lock: threading.RLock = vars(self).setdefault("_own_lock", threading.RLock())
+        return lock
 
     def exists(self, app_id: str) -> bool:
         """Tells whether there is such an app.
@@ -113,7 +117,9 @@ class Queries:
         self._cancel(app_id)
         located = self._locate(app_id)
         with self._lock:
-            self._apps.pop(app_id, None)
+            app = self._apps.pop(app_id, None)
+        if app is not None and app.supervised is not None:
+            app.supervised.collect()
         if located is not None:
             control.delete(located.directory, located.record)
 
@@ -198,7 +204,9 @@ class Queries:
                 self._has_ended(app)
 
     def _forget(self, app_id: str) -> None:
-        del self._apps[app_id]
+        app = self._apps.pop(app_id)
+        if app.supervised is not None:
+            app.supervised.collect()
         self._forgotten().add(app_id)
 
     def _locate(self, app_id: str) -> _Located | None:
@@ -224,7 +232,7 @@ class Queries:
         if is_terminal(state):
             app.last_updated = record["ended"] or app.last_updated
             if app.supervised is not None:
-                app.supervised.collect()
+                app.supervised.collect(wait=False)
 
     def _describe_child(self, app_id: str) -> DescribeAppResponse | None:
         app = self._apps.get(app_id)

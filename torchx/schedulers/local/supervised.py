@@ -92,9 +92,13 @@ class SupervisedApp:
             control.cancel(self.directory, self.current(found[0]))
         self.collect()
 
-    def collect(self) -> None:
-        """Waits for the supervisor of an app that has ended."""
-        if self._is_ours():
+    def collect(self, *, wait: bool = True) -> None:
+        """Collects the supervisor of an app that has ended.
+
+        Args:
+            wait: Wait until it has left; it may still be writing to the disk.
+        """
+        if self._is_ours() and (wait or self._process.poll() is not None):
             self._process.wait()
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -207,11 +211,15 @@ def _new_record(submission: Submission, state_dir: str, owner: OwnerRecord) -> A
             for name, params in request.role_params.items()
         ],
         replicas=[
-            _replica_record(name, replica_id, param, submission.holds_gpus)
+            _replica_record(name, replica_id, param, submission.holds_gpus and _gpus(roles, name))
             for name, params in request.role_params.items()
             for replica_id, param in enumerate(params)
         ],
     )
+
+
+def _gpus(roles: Mapping[str, Role], name: str) -> bool:
+    return name in roles and roles[name].resource.gpu > 0
 
 
 def _role_record(name: str, params: list[ReplicaParam], role: Role | None) -> RoleRecord:

@@ -122,6 +122,21 @@ class Supervisor:
                 time.sleep(_BATCH_PAUSE_S)
         self._finish()
 
+    def give_up(self, error: Exception) -> None:
+        """Ends the app at once, for a reason that nobody has foreseen.
+
+        Args:
+            error: The reason.
+        """
+        Ending(self._replicas, everything=True, grace_period_s=0.0).run_to_end()
+        self._record["state"] = "FAILED"
+        self._record["msg"] = f"the supervisor of this app failed: {error!r}"
+        self._record["ended"] = time.time()
+        for replica in self._replicas:
+            if replica.record["state"] == "RUNNING":
+                replica.record["state"] = "CANCELLED"
+        self._write_record(sync=True)
+
     def _start_replica(self, replica: Replica) -> None:
         replica.start(self._soft_file_limit)
         self._by_pid[replica.pid] = replica

@@ -40,7 +40,11 @@ def main() -> None:
     lease_kind = "pidfd" if lease else "stdin"
     _answer({"replicas": record["replicas"], "owner": record["owner"], "lease": lease_kind})
     _leave_terminal(keep_stdin=lease == 0)
-    supervisor.run()
+    try:
+        supervisor.run()
+    except Exception as error:
+        supervisor.give_up(error)
+        raise
     _remove_empty_log(message["state_dir"])
 
 
