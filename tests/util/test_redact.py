@@ -93,6 +93,12 @@ def test_secrets_in_text(text: str, shown: str) -> None:
     assert redact_text(text) == shown
 
 
+@pytest.mark.parametrize("part", ["x", "x.", "a=", "://", "://a:", "://a:b", "a://", "x-="])
+def test_a_long_text_is_read_in_linear_time(part: str) -> None:
+    text = part * 100_000
+    assert redact_text(f"{text} token=t").endswith(f"token={REDACTED}")
+
+
 def test_an_argument_behind_a_secret_flag_is_hidden() -> None:
     assert redact_args(["--token", "abc", "--lr", "0.1", "--token", "--verbose", "--key=k"]) == [
         "--token",

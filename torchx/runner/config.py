@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from torchx.runner.config_file import PLACEHOLDER, ConfigFile, ConfigFileError, parse, read, where
 from torchx.schedulers import get_scheduler_factories
 from torchx.settings import ENV_TORCHXCONFIG
+from torchx.util.redact import REDACTED, is_secret_name
 
 if TYPE_CHECKING:
     from torchx.schedulers import SchedulerFactory
@@ -352,10 +353,12 @@ def _cast(file: ConfigFile, section: str, name: str, text: str, opts: runopts) -
         from torchx.specs import get_type_name
 
         expected = get_type_name(option.opt_type)
+        is_secret = is_secret_name(name)
+        told = REDACTED if is_secret else f"`{text}`"
         raise ConfigFileError(
-            f"{where(file.source, section, name)}: `{text}` is no {expected}: {error}",
+            f"{where(file.source, section, name)}: {told} is no {expected}",
             hint=f"write a value of type {expected}, or remove the line",
-        ) from error
+        ) from (None if is_secret else error)
 
 
 def _warn_of_placeholder(file: ConfigFile, section: str, name: str) -> None:

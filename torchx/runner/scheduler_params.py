@@ -16,7 +16,7 @@ from typing import Any
 from torchx.errors import TorchXError
 from torchx.schedulers import DeferredSchedulerFactory, SchedulerFactory
 from torchx.util.entrypoints import DeferredEntryPoint
-from torchx.util.types import to_bool, to_list
+from torchx.util.types import strip_annotated, to_bool, to_list
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -162,17 +162,17 @@ def _type_of(factory: Callable[..., object], parameter: Any) -> object:
         return type(parameter.default) if has_default else object
     if not isinstance(parameter.annotation, str):
         return parameter.annotation
-    target = factory.__init__ if isinstance(factory, type) else factory  # type: ignore[misc]  # read only
+    # One at a time: names imported for type checkers only must not hide what the others tell.
+    only = types.SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
+    function = factory.__init__ if isinstance(factory, type) else factory  # type: ignore[misc]  # only read
     try:
-        return typing.get_type_hints(target)[parameter.name]
-    except (NameError, KeyError, TypeError, AttributeError):
-        # Names imported for type checkers only cannot be resolved; plain ones still tell.
-        builtin = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
-        first = parameter.annotation.partition("|")[0].strip()
-        return builtin.get(first.partition("[")[0], parameter.annotation)
+        return typing.get_type_hints(only, getattr(function, "__globals__", {}))[parameter.name]
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        return parameter.annotation
 
 
 def _without_none(annotation: object) -> object:
+    annotation = strip_annotated(annotation)
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         members = [m for m in typing.get_args(annotation) if m is not type(None)]

@@ -165,9 +165,11 @@ def _directories() -> tuple[tuple[str, int], ...]:
     for place in sys.path:
         try:
             changed_ns = os.stat(place or ".").st_mtime_ns
+            path = os.path.abspath(place) if place in ("", ".") else place
         except OSError:
+            # A directory that does not exist, or the working directory after it was deleted.
             continue
-        places.append((os.path.abspath(place) if place in ("", ".") else place, changed_ns))
+        places.append((path, changed_ns))
     return tuple(places)
 
 

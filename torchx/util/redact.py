@@ -40,8 +40,9 @@ _SECRET_ENDINGS = ("token", "password", "passwd", "passphrase", "secret", "apike
 _SUFFIXES = frozenset(("value", "string", "text", "base64", "b64"))
 _COUNTERS = frozenset(["batch", "count", "max", "min", "n", "new", "num", "per", "total"])
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_URI_PASSWORD = re.compile(r"(?P<head>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^\s/:@?#'\"]*:)[^\s/'\"]+(?=@)")
-_NAMED_VALUE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.\-]*)=(?P<value>[^\s&,;'\"]+)")
+# Both patterns can start at few places of a text only, so that they are linear in its length.
+_URI_PASSWORD = re.compile(r"(?P<head>://[^\s/:@?#'\"]*:)[^\s/'\"]+(?=@)")
+_NAMED_VALUE = re.compile(r"(?<![\w.\-])(?P<name>[\w.\-]+)=(?P<value>[^\s&,;'\"]+)")
 
 
 def is_secret_name(name: str) -> bool:
