@@ -653,6 +653,19 @@ class TestSubclasses:
         assert (scheduler.describe(app_id) or DescribeAppResponse()).state == AppState.CANCELLED
         scheduler.close()
 
+    def test_what_a_hosted_replica_leaves_behind_ends_with_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("torchx.schedulers.local.apps._KILL_TIMEOUT_S", 0.5)
+        scheduler = Hosted("session", CWDImageProvider)
+        deaf = f'trap "" TERM; echo $$$$ > {tmp_path}/pid; while :; do sleep 0.1; done'
+        wait = f"until [ -s {tmp_path}/pid ]; do sleep 0.01; done; echo ready; exec sleep 1000"
+        app_id = scheduler.submit(shell(f"sh -c '{deaf}' & {wait}"), {})
+        assert next(iter(scheduler.log_iter(app_id, "role"))) == "ready\n"
+        scheduler.cancel(app_id)
+        assert read_stat(int((tmp_path / "pid").read_text())) is None
+        scheduler.close()
+
     def test_a_hosted_replica_that_cannot_start_leaves_nothing(self) -> None:
         scheduler = Hosted("session", CWDImageProvider)
         started: list[_LocalReplica] = []

@@ -12,6 +12,13 @@ from typing import Protocol
 
 from torchx.schedulers.local.errors import first_error
 from torchx.schedulers.local.messages import AppRecord
+from torchx.schedulers.local.processes import (
+    ProcessStat,
+    descendants,
+    is_running,
+    process_table,
+    send_signal,
+)
 from torchx.schedulers.local.record import write_json
 from torchx.specs.api import AppState
 
@@ -19,6 +26,7 @@ NA = "<N/A>"
 """Stands for the path of an error file that a replica does not have."""
 
 _KILL_TIMEOUT_S = 10.0
+_SURVIVORS_POLL_S = 0.02
 
 
 class PopenProtocol(Protocol):
@@ -111,6 +119,33 @@ class LocalReplica:
         return bool(self.proc.poll())
 
 
+def _family(replicas: list[LocalReplica]) -> list[ProcessStat]:
+    """Finds the processes that replicas have started in turn."""
+    if not replicas:
+        return []
+    table = process_table()
+    family: dict[int, ProcessStat] = {}
+    for replica in replicas:
+        leader = replica.proc.pid
+        if replica.proc.returncode is not None and leader in table:
+            # The leader was collected, and its id went to another process.
+            continue
+        members = [stat for stat in table.values() if stat.session == leader]
+        for stat in [*members, *descendants(leader, table)]:
+            family[stat.pid] = stat
+    return list(family.values())
+
+
+def _end_survivors(family: list[ProcessStat], deadline_s: float) -> None:
+    for stat in family:
+        send_signal(stat.pid, stat.start_ticks, signal.SIGTERM)
+    while left := [stat for stat in family if is_running(stat.pid, stat.start_ticks)]:
+        if time.monotonic() >= deadline_s:
+            for stat in left:
+                send_signal(stat.pid, stat.start_ticks, signal.SIGKILL)
+        time.sleep(_SURVIVORS_POLL_S)
+
+
 class Supervised(Protocol):
     """An app that a supervisor looks after."""
 
@@ -179,6 +214,7 @@ class LocalAppDef:
             self.supervised.cancel()
             return
         replicas = self.replicas()
+        family = _family(replicas)
         self.begin_kill()
         deadline_s = time.monotonic() + _KILL_TIMEOUT_S
         for replica in replicas:
@@ -187,6 +223,7 @@ class LocalAppDef:
             except subprocess.TimeoutExpired:
                 replica.signal_group(signal.SIGKILL)
                 replica.proc.wait()
+        _end_survivors([*family, *_family(replicas)], deadline_s)
         for replica in replicas:
             replica.close_logs()
 
