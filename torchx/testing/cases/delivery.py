@@ -185,7 +185,7 @@ class DeliveryCases:
         self, harness: SchedulerHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         directory = tmp_path / "a'; echo foo"
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         monkeypatch.chdir(directory)
         job = harness.launch(harness.role(REPORT, *HOSTILE_TEXTS))
         assert job.wait().state == AppState.SUCCEEDED
