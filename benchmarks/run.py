@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ]
         results = run_all(chosen, sides, is_quick=options.quick)
     print(report.table(results))
+    load, cpus = os.getloadavg()[1], os.cpu_count()
+    print(f"\nload of this machine in the last five minutes: {load:.1f} on {cpus} CPUs")
     if options.json:
         options.json.write_text(json.dumps(report.as_json(results), indent=2) + "\n")
     return int(any(result.is_within_budget is False for result in results))

@@ -93,14 +93,15 @@ def test_a_home_that_is_the_working_directory_counts_once(tmp_path: Path) -> Non
 def test_a_deleted_working_directory_and_no_home_are_no_directories(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_home() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+    def no_such_user(uid: int) -> None:
+        raise KeyError(uid)
 
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", no_such_user)
     assert config.find_configs() == []
 
 

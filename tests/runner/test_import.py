@@ -35,11 +35,12 @@ get_runner().close()
 """
 
 WITHOUT_A_HOME = """
-import pathlib
-def no_home(): raise RuntimeError("Could not determine home directory.")
-pathlib.Path.home = no_home
+import os, pwd
+def no_such_user(uid): raise KeyError(uid)
+pwd.getpwuid = no_such_user
+del os.environ["HOME"]
 from torchx.runner import config
-assert config.DEFAULT_CONFIG_DIRS == [pathlib.os.getcwd()]
+assert config.DEFAULT_CONFIG_DIRS == [os.getcwd()]
 """
 
 
@@ -52,7 +53,7 @@ def test_the_runner_is_imported(program: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

@@ -88,6 +88,29 @@ def test_the_wait_for_a_change_outlasts_neither_interval_nor_limit() -> None:
     assert asked_s[1] == 2
 
 
+def test_a_scheduler_that_fails_to_report_changes_is_polled(paused_s: list[float]) -> None:
+    answers = iter([RUNNING] * 9 + [SUCCEEDED])
+
+    def fail(seconds: float) -> None:
+        raise BUSY
+
+    ended = wait_until_terminal(
+        answers.__next__, fail, interval_s=0.1, timeout_s=None, was_known=True
+    )
+    assert ended is SUCCEEDED
+    assert paused_s == [0.1] * 9
+
+
+def test_a_failure_to_report_changes_that_will_not_pass_is_raised() -> None:
+    def fail(seconds: float) -> None:
+        raise LookupError("a bug")
+
+    with pytest.raises(LookupError, match="a bug"):
+        wait_until_terminal(
+            iter([RUNNING]).__next__, fail, interval_s=1, timeout_s=None, was_known=True
+        )
+
+
 def test_connection_errors_may_pass() -> None:
     assert is_transient(ConnectionResetError())
     assert is_transient(TimeoutError())

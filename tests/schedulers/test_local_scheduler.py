@@ -663,7 +663,8 @@ class TestSubclasses:
         app_id = scheduler.submit(shell(f"sh -c '{deaf}' & {wait}"), {})
         assert next(iter(scheduler.log_iter(app_id, "role"))) == "ready\n"
         scheduler.cancel(app_id)
-        assert read_stat(int((tmp_path / "pid").read_text())) is None
+        left = read_stat(int((tmp_path / "pid").read_text()))
+        assert left is None or left.ended
         scheduler.close()
 
     def test_a_hosted_replica_that_cannot_start_leaves_nothing(self) -> None:

@@ -4,7 +4,6 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,10 @@ from torchx.util.filewatch import FileWatch
 
 
 @pytest.fixture(params=["reported", "polled"])
-def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs a test with the kernel's reports and, as on other systems, without."""
     if request.param == "polled":
         monkeypatch.setattr(sys, "platform", "other")
-    yield
 
 
 both_ways = pytest.mark.usefixtures("_both_ways")

@@ -23,7 +23,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from torchx.runner.config_file import PLACEHOLDER, ConfigFile, ConfigFileError, parse, read, where
@@ -262,16 +261,14 @@ def _default_dirs() -> list[str]:
 
 
 def _current_dirs() -> list[str]:
-    dirs = []
-    for locate in (os.getcwd, lambda: str(Path.home())):
-        try:
-            folder = locate()
-        except (OSError, RuntimeError) as error:
-            # A deleted working directory, or a user id without a home, has no file to offer.
-            log.debug("no configuration directory: %s", error)
-            continue
-        if folder not in dirs:
-            dirs.append(folder)
+    # Neither a deleted working directory nor a user id without a home has a file to offer.
+    try:
+        dirs = [os.getcwd()]
+    except FileNotFoundError:
+        dirs = []
+    home = os.path.expanduser("~")
+    if home != "~" and home not in dirs:
+        dirs.append(home)
     return dirs
 
 

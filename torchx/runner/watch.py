@@ -72,7 +72,15 @@ def wait_until_terminal(
         was_known, was_missing = True, False
         if status.is_terminal():
             return status
-        wait_for_change(_until(deadline, interval_s, f"it is {status.state}"))
+        left_s = _until(deadline, interval_s, f"it is {status.state}")
+        try:
+            wait_for_change(left_s)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            # Without news of changes there are still the polls.
+            logger.warning("the scheduler failed to report changes: %s", error)
+            time.sleep(min(_RETRY_PAUSE_S, left_s))
 
 
 def is_transient(error: BaseException) -> bool:

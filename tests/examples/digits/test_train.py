@@ -5,8 +5,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,76 +20,57 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "
 
 
 class Run:
-    """A training run under torchrun, of which nothing is left after the test."""
+    """A training run under torchrun.
 
-    def __init__(self, *argv: str, temporary: Path) -> None:
-        environ = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [*TORCHRUN, *argv],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environ,
-        )
+    Args:
+        argv: Arguments of torchrun.
+        directory: Where temporary files go.
+    """
+
+    def __init__(self, *argv: str, directory: Path) -> None:
+        self._errors = directory / "stderr"
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                [*TORCHRUN, *argv],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, "TMPDIR": str(directory), "OMP_NUM_THREADS": "1"},
+            )
         self._lines: list[str] = []
 
     def wait_for(self, text: str) -> None:
-        for line in self._stdout():
-            if text in line:
-                return
-        pytest.fail(f"ended without {text!r}: {self._lines} {self._errors()}")
+        while text not in self._next_line():
+            assert self._lines[-1], self._errors.read_text()
 
     def workers(self) -> list[int]:
         pid = self._process.pid
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def kill(self) -> None:
-        workers = self.workers() if self._process.poll() is None else []
-        self._process.kill()  # the launcher first, so that it cannot clean up
+        workers = self.workers()
+        self._process.kill()  # the launcher first, so that it cannot end the workers properly
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
         self._process.communicate()
 
     def result(self) -> list[str]:
         """Waits for success; returns all lines."""
-        for _ in self._stdout():
+        while self._next_line():
             pass
-        errors = self._errors()
-        assert self._process.wait() == 0, errors
-        return self._lines
+        self._process.communicate()
+        assert self._process.returncode == 0, self._errors.read_text()
+        return [line.rstrip("\n") for line in self._lines if line]
 
-    def _stdout(self) -> Iterator[str]:
+    def _next_line(self) -> str:
         assert self._process.stdout
-        for line in self._process.stdout:
-            self._lines.append(line.rstrip("\n"))
-            yield self._lines[-1]
-
-    def _errors(self) -> str:
-        assert self._process.stderr
-        return self._process.stderr.read()
+        self._lines.append(self._process.stdout.readline())
+        return self._lines[-1]
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The last line and the checkpoint of a run that nothing disturbed."""
-    directory = tmp_path_factory.mktemp("uninterrupted")
-    lines = Run(*TRAIN, "--checkpoint-dir", str(directory), temporary=directory).result()
-    assert f"epoch {EPOCHS}/{EPOCHS}: " in lines[-2]
-    return lines[-1], _only_checkpoint(directory)
-
-
-def _only_checkpoint(directory: Path) -> Path:
+def _checkpoint(directory: Path) -> tuple[Path, dict[str, Any]]:
     (path,) = directory.rglob("*.pt")
-    return path
-
-
-def _assert_same_result(
-    lines: Sequence[str], directory: Path, uninterrupted: tuple[str, Path]
-) -> None:
-    assert lines[-1] == uninterrupted[0]
-    ours = torch.load(_only_checkpoint(directory), weights_only=True)
-    theirs = torch.load(uninterrupted[1], weights_only=True)
-    assert all(torch.equal(ours["model"][name], value) for name, value in theirs["model"].items())
+    return path, torch.load(path, weights_only=True)
 
 
 def _resumed_after(lines: Sequence[str]) -> int:
@@ -98,35 +80,32 @@ def _resumed_after(lines: Sequence[str]) -> int:
     return int(found[1])
 
 
-def test_accuracy_is_printed_last(uninterrupted: tuple[str, Path]) -> None:
-    found = re.fullmatch(r"test accuracy: (\d+\.\d) %", uninterrupted[0])
-    assert found
-    assert float(found[1]) > 95
+def test_run_that_was_killed_twice_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    job = ["--max_restarts", "1", "--rdzv_backend", "c10d", "--rdzv_endpoint", "localhost:0"]
+    argv = [*job, "--rdzv_id", "job-1", *TRAIN]
+    directory = tmp_path / "a'; echo foo"
+    directory.mkdir()
 
-
-def test_killed_run_resumes_to_the_same_result(
-    uninterrupted: tuple[str, Path], tmp_path: Path
-) -> None:
-    argv = [*TRAIN, "--checkpoint-dir", str(tmp_path / "a'; echo foo")]
-    killed = Run(*argv, temporary=tmp_path)
-    killed.wait_for("epoch  3/")
-    killed.kill()
-    lines = Run(*argv, temporary=tmp_path).result()
-    epoch = _resumed_after(lines)
-    assert 3 <= epoch < EPOCHS
-    assert f"epoch {epoch + 1:2}/{EPOCHS}: " in lines[2]
-    assert not any(f"epoch {epoch:2}/" in line for line in lines)
-    _assert_same_result(lines, tmp_path, uninterrupted)
-
-
-def test_restart_of_a_killed_worker_resumes_in_the_default_directory(
-    uninterrupted: tuple[str, Path], tmp_path: Path
-) -> None:
-    options = ["--max_restarts", "1", "--rdzv_backend", "c10d", "--rdzv_id", "job-1"]
-    run = Run(*options, "--rdzv_endpoint", "localhost:0", *TRAIN, temporary=tmp_path)
+    run = Run(*argv, directory=directory)
     run.wait_for("epoch  3/")
     os.kill(run.workers()[-1], signal.SIGKILL)
-    lines = run.result()
-    assert 3 <= _resumed_after(lines) < EPOCHS
-    _assert_same_result(lines, tmp_path, uninterrupted)
-    assert _only_checkpoint(tmp_path).parent.name == "job-1"
+    run.wait_for("resuming after epoch")
+    run.wait_for(f"/{EPOCHS}: ")
+    run.kill()
+    resumed = Run(*argv, directory=directory).result()
+
+    epoch = _resumed_after(resumed)
+    assert 4 <= epoch < EPOCHS
+    done = [line.split(":")[0] for line in resumed if line.startswith("epoch")]
+    assert done == [f"epoch {number:2}/{EPOCHS}" for number in range(epoch + 1, EPOCHS + 1)]
+
+    other = tmp_path / "undisturbed"
+    other.mkdir()
+    undisturbed = Run(*TRAIN, "--checkpoint-dir", str(other), directory=other).result()
+    assert resumed[-1] == undisturbed[-1]
+    assert float(resumed[-1].removeprefix("test accuracy: ").removesuffix(" %")) > 95
+    path, ours = _checkpoint(directory)
+    _, theirs = _checkpoint(other)
+    assert path.parent.name == "job-1"
+    assert ours["finished"]
+    assert all(torch.equal(ours["model"][name], value) for name, value in theirs["model"].items())

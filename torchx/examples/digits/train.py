@@ -22,7 +22,9 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.elastic.multiprocessing.errors import record
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
@@ -190,7 +192,12 @@ def say(text: str) -> None:
 def process_group() -> Iterator[None]:
     """Joins the other workers; a program that was started by hand is its own only worker."""
     if "RANK" in os.environ:
-        dist.init_process_group("gloo")
+        store, rank, world_size = next(rendezvous("env://"))
+        # torchrun keeps one store for all restarts of its workers, with the stale addresses of the
+        # former ones in it.
+        attempt = f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+        store = PrefixStore(attempt, store)
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
     else:
         dist.init_process_group("gloo", init_method="tcp://localhost:0", rank=0, world_size=1)
     try:
