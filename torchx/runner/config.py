@@ -264,7 +264,7 @@ def _current_dirs() -> list[str]:
     # Neither a deleted working directory nor a user id without a home has a file to offer.
     try:
         dirs = [os.getcwd()]
-    except FileNotFoundError:
+    except OSError:
         dirs = []
     home = os.path.expanduser("~")
     if home != "~" and home not in dirs:
