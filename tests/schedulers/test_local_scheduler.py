@@ -253,6 +253,28 @@ class TestLogDirectories:
         assert scheduler._tmp_log_dirs == []
         assert list(scheduler.log_iter(app_id, "role")) == ["out\n"]
 
+    def test_the_view_goes_away_with_a_process_that_closes_nothing(self, tmp_path: Path) -> None:
+        program = (
+            "import os, sys\n"
+            "from torchx.schedulers.local_scheduler import create_scheduler\n"
+            "from torchx.specs.api import AppDef, Role\n"
+            "scheduler = create_scheduler('s')\n"
+            "scheduler.submit(AppDef('app', [Role('r', '', entrypoint='true')]), {})\n"
+            "if not os.fork(): sys.exit()\n"
+            "os.wait()\n"
+            "print(os.path.exists(scheduler._base_log_dir))\n"
+        )
+        (tmp_path / "tmp").mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "True\n"
+        assert os.listdir(tmp_path / "tmp") == []
+
     def test_close_never_deletes_a_log_directory_that_the_user_named(
         self, scheduler: LocalScheduler, tmp_path: Path
     ) -> None:

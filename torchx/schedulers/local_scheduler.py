@@ -13,6 +13,7 @@ import logging
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
@@ -114,6 +115,7 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
     _image_provider_class: type[ImageProvider] = CWDImageProvider
     _cache_size: int = 100
     _extra_paths: Sequence[str] = ()
+    _views_pid: int = 0
 
     def __init__(
         self,
@@ -334,6 +336,9 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
 
     def _make_log_view(self, request: PopenRequest) -> None:
         base = views.make_log_view(request.log_dir, self.session_name, request.app_id)
+        # Also if this process ends without closing the scheduler.
+        weakref.finalize(self, views.remove_log_view, base, os.getpid())
+        self._views_pid = os.getpid()
         self._base_log_dir = base
         self._created_tmp_log_dir = True
         # A list of its own for subclasses that do not call the constructor.
@@ -421,7 +426,7 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
             app.kill()
         tmp_log_dirs, self._tmp_log_dirs = self._tmp_log_dirs, []
         for directory in tmp_log_dirs:
-            views.remove_log_view(directory)
+            views.remove_log_view(directory, self._views_pid)
         termination.release(self)
 
     def __del__(self) -> None:

@@ -31,10 +31,12 @@ def make_log_view(log_dir: str, session: str, app_id: str) -> str:
     return base
 
 
-def remove_log_view(base: str) -> None:
+def remove_log_view(base: str, maker_pid: int) -> None:
     """Removes what :func:`make_log_view` made, but never what the link points to.
 
     Args:
         base: The temporary directory; it may be gone already.
+        maker_pid: The process that made it; a forked copy of that process leaves it alone.
     """
-    shutil.rmtree(base, ignore_errors=True)
+    if os.getpid() == maker_pid:
+        shutil.rmtree(base, ignore_errors=True)
