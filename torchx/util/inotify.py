@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import struct
-import threading
 
 MODIFIED = 0x00000002
 _ATTRIB = 0x00000004
@@ -97,12 +96,10 @@ class Inotify:
 
     def close(self) -> None:
         """Gives the queue back; nothing else may be called afterwards. Repeatable."""
-        queue, wake = self._fd, self._wake_fd
+        for descriptor in (self._fd, self._wake_fd):
+            if descriptor >= 0:
+                os.close(descriptor)
         self._fd = self._wake_fd = -1
-        if wake >= 0:
-            os.close(wake)
-        if queue >= 0:
-            _close_aside(queue)
 
     def __del__(self) -> None:
         self.close()
@@ -121,13 +118,3 @@ class Inotify:
             offset += length
             events.append((number, mask, os.fsdecode(name)))
         return events
-
-
-def _close_aside(queue: int) -> None:
-    """Closes a queue without keeping the caller waiting: the kernel takes up to 20 ms for it."""
-    closer = threading.Thread(target=os.close, args=(queue,), name="inotify-close", daemon=True)
-    try:
-        closer.start()
-    except RuntimeError:
-        # No thread can be started while the interpreter shuts down.
-        os.close(queue)

@@ -173,7 +173,8 @@ class Queries:
             self._wait_for_child(app_id, deadline_s)
             return
         path = os.path.join(located.directory, RECORD_FILE)
-        with FileWatch([path]) as watch:
+        watch = FileWatch([path])
+        try:
             while (left_s := deadline_s - time.monotonic()) > 0:
                 found = store.examine(located.directory)
                 if found is None or store.is_terminal(found[0]):
@@ -182,6 +183,9 @@ class Queries:
                     return
                 # A supervisor that was killed changes nothing: look after it now and then.
                 watch.wait(min(left_s, _LIVENESS_CHECK_S))
+        finally:
+            # The kernel takes up to 20 ms for it, which whoever waits for the end need not wait.
+            threading.Thread(target=watch.close, name="close-watch", daemon=True).start()
 
     def _wait_for_child(self, app_id: str, deadline_s: float) -> None:
         app = self._apps.get(app_id)
