@@ -31,7 +31,7 @@ from torchx.schedulers.api import (
     runopts,
 )
 from torchx.schedulers.ids import make_unique
-from torchx.schedulers.local import gpus, inprocess, layout, supervised, termination, views
+from torchx.schedulers.local import gpus, inprocess, layout, ports, supervised, termination, views
 from torchx.schedulers.local.apps import NA, LocalAppDef, LocalReplica, PopenProtocol
 from torchx.schedulers.local.gpus import ENV_CUDA_VISIBLE_DEVICES
 from torchx.schedulers.local.images import (
@@ -233,6 +233,8 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
         request = dryrun_info.request
         with self._lock:
             self._make_room(request.app_id)
+            if dryrun_info._app is not None:
+                ports.warn_of_busy_ports(dryrun_info._app)
         termination.register(self)
         # Whatever can fail comes before the start, so that no running app is lost.
         if layout.is_kept_log_dir(request.log_dir):
