@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -120,6 +121,26 @@ def test_framer_cuts_overlong_lines_only_between_characters(
         "utf-8", "replace"
     )
     assert not any(part.endswith(b"\r") for part in parts[:-1])
+
+
+@given(data=LOG_BYTES, offsets=CUTS)
+def test_framer_hands_on_redrawn_lines_without_cutting_ends_of_lines(
+    data: bytes, offsets: list[int]
+) -> None:
+    framer = LineFramer(hands_on_redrawn=True)
+    parts = [framer.feed(chunk) for chunk in cut(data, offsets)] + [framer.flush()]
+    assert b"".join(parts) == data
+    pairs = itertools.pairwise(parts)
+    assert not any(one.endswith(b"\r") and two.startswith(b"\n") for one, two in pairs)
+
+
+@pytest.mark.parametrize("pattern", [b"\r%d", b"%d\r"])
+def test_framer_shows_a_progress_bar_while_it_is_drawn(pattern: bytes) -> None:
+    framer = LineFramer(hands_on_redrawn=True)
+    shown = b"".join(framer.feed(pattern % number) for number in range(10))
+    assert b"8" in shown
+    assert b"9" not in shown
+    assert b"9" in framer.flush()
 
 
 def test_framer_holds_no_more_than_the_bound() -> None:

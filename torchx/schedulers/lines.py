@@ -59,10 +59,15 @@ class LineFramer:
         max_held_bytes: How much of an unfinished line is held back. Of a longer line, parts are
             handed on; they end at a character of UTF-8 and not between ``\r`` and ``\n``. ``None``
             holds any line until it is finished. At least 16.
+        hands_on_redrawn: Of an unfinished line that is drawn again behind each ``\r``, as progress
+            bars are, hand on all but the latest drawing.
     """
 
-    def __init__(self, max_held_bytes: int | None = None) -> None:
+    def __init__(
+        self, max_held_bytes: int | None = None, *, hands_on_redrawn: bool = False
+    ) -> None:
         self.max_held_bytes = max_held_bytes
+        self._hands_on_redrawn = hands_on_redrawn
         self._held = bytearray()
 
     def feed(self, data: bytes, *, holds_any_line: bool = False) -> bytes:
@@ -73,7 +78,8 @@ class LineFramer:
             holds_any_line: Hold an unfinished line this time, however long it is.
 
         Returns:
-            What may be handed on: complete lines, or parts of a line that is too long to be held.
+            What may be handed on: complete lines, or parts of a line that is too long to be held
+            or has been drawn again.
         """
         end = data.rfind(b"\n") + 1
         block = data[:end]
@@ -81,7 +87,7 @@ class LineFramer:
             block = b"".join((self._held, block))
             self._held.clear()
         self._held += data[end:]
-        return block if holds_any_line else block + self._overlong_part()
+        return block if holds_any_line else block + self._early_part(len(data) - end)
 
     def flush(self) -> bytes:
         """Takes the end of the stream.
@@ -93,10 +99,14 @@ class LineFramer:
         self._held.clear()
         return rest
 
-    def _overlong_part(self) -> bytes:
-        if self.max_held_bytes is None or len(self._held) <= self.max_held_bytes:
-            return b""
-        cut = _character_end(self._held)
+    def _early_part(self, new_bytes: int) -> bytes:
+        cut = 0
+        if self._hands_on_redrawn:
+            # Only the latest bytes are searched, and a last \r may be half of a line's end.
+            start = max(0, len(self._held) - new_bytes - 1)
+            cut = max(0, self._held.rfind(b"\r", start, len(self._held) - 1))
+        if not cut and self.max_held_bytes is not None and len(self._held) > self.max_held_bytes:
+            cut = _character_end(self._held)
         part = bytes(self._held[:cut])
         del self._held[:cut]
         return part

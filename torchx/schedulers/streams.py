@@ -243,7 +243,7 @@ class LogStream(Iterator[str]):
         self.source = source
         self.idle = False
         self._filter = None if regex is None else LineFilter(regex)
-        self._framer = LineFramer(MAX_HELD_BYTES)
+        self._framer = LineFramer(MAX_HELD_BYTES, hands_on_redrawn=regex is None)
         self._lines: Iterator[str] = iter(())
         self._is_inside_line = False
         self._keeps_line = False
@@ -264,10 +264,11 @@ class LogStream(Iterator[str]):
             self._lines = self._next_lines()
 
     def blocks(self) -> Iterator[bytes]:
-        """Gives the log as blocks of whole lines, blocking until it has ended.
+        r"""Gives the log as blocks of whole lines, blocking until it has ended.
 
         A line of which more than ``max_held_bytes`` (16 MiB) are not finished is given in several
-        blocks, and the regular expression decides on its first part.
+        blocks, and the regular expression decides on its first part. Without a regular expression,
+        a line that is drawn again behind each ``\r`` is given as it is drawn.
 
         Yields:
             Blocks that are never empty, each ending behind a newline, but for the last block and

@@ -60,6 +60,27 @@ def test_the_combined_log_gets_whole_lines(
     assert (tmp_path / "log").read_bytes() == combined()
 
 
+@pytest.mark.parametrize("pattern", [b"\r%d", b"%d\r"])
+def test_a_progress_bar_is_shown_while_it_is_drawn(
+    pipe: Pipe, combined: Callable[[], bytes], pattern: bytes
+) -> None:
+    for number in range(10):
+        pipe.send(pattern % number)
+    assert b"8" in combined()
+    pipe.channel.close()
+    assert combined() == b"".join(pattern % number for number in range(10))
+
+
+def test_the_end_of_a_line_of_two_bytes_is_not_torn(
+    pipe: Pipe, combined: Callable[[], bytes]
+) -> None:
+    pipe.send(b"one\r\ntwo\r")
+    assert combined() == b"one\r\n"
+    pipe.send(b"\nthree")
+    assert combined() == b"one\r\ntwo\r\n"
+    pipe.channel.close()
+
+
 def test_a_line_without_end_is_not_held_back_for_ever(
     pipe: Pipe, combined: Callable[[], bytes]
 ) -> None:

@@ -139,7 +139,12 @@ class Channel:
         self._release(b"", time.time())
 
     def _combine(self, data: bytes, now: float) -> None:
-        cut = data.rfind(b"\n") + 1
+        if self._held and self._held[-1].endswith(b"\r") and not data.startswith(b"\n"):
+            # A progress bar: what was drawn is over, and somebody wants to see it now.
+            self._release(b"", now)
+        cut = max(data.rfind(b"\n") + 1, data.rfind(b"\r", 0, len(data) - 1))
+        if cut == 0 and data.startswith(b"\r") and len(data) > 1:
+            self._release(b"", now)
         if not cut and self._held_bytes + len(data) >= _LONGEST_HELD_BYTES:
             cut = len(data)
         if cut:
