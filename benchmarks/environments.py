@@ -37,9 +37,13 @@ class Side:
         return self.name == "ours"
 
     def environ(self) -> dict[str, str]:
-        """Makes the environment for its processes: nothing of the caller's torchx settings."""
+        """Makes the environment for its processes: no settings of the caller's torchx and Python."""
         return {
-            **{name: value for name, value in os.environ.items() if "TORCHX" not in name},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if "TORCHX" not in name and not name.startswith("PYTHON")
+            },
             "HOME": str(self.home),
             "TORCHX_HOME": str(self.home / ".torchx"),
             "PATH": f"{self.python.parent}:{os.environ['PATH']}",

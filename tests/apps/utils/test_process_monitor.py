@@ -37,8 +37,17 @@ def _started(*argv: str) -> tuple["subprocess.Popen[str]", list[str]]:
     """Starts a monitor and reads its output until the monitored program is ready."""
     monitor = subprocess.Popen([*MONITOR, *argv], stdout=subprocess.PIPE, text=True)
     assert monitor.stdout
-    lines = list(iter(monitor.stdout.readline, "ready\n"))
+    lines = []
+    while (line := monitor.stdout.readline()) != "ready\n":
+        assert line, f"the monitor ended early, it said {lines}"
+        lines.append(line)
     return monitor, lines
+
+
+def _child(lines: list[str]) -> int:
+    """Finds the process that the monitored program started; the monitor writes in between."""
+    (line,) = [line for line in lines if line.startswith("child ")]
+    return int(line.removeprefix("child "))
 
 
 @pytest.mark.parametrize("separator", [[], ["--"]])
@@ -105,7 +114,7 @@ def test_signals_reach_the_process_and_its_exit_code_comes_back() -> None:
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_no_child_is_left_after_a_signal(signum: signal.Signals) -> None:
     monitor, lines = _started("sh", "-c", HAS_CHILD)
-    child = int(lines[-1].removeprefix("child "))
+    child = _child(lines)
     monitor.send_signal(signum)
     monitor.communicate()
     assert not _is_alive(child)
@@ -115,7 +124,7 @@ def test_no_child_is_left_when_the_process_ends_by_itself() -> None:
     monitor, lines = _started("sh", "-c", "sleep 1000 & echo child $!; echo ready")
     monitor.communicate()
     assert monitor.returncode == 0
-    assert not _is_alive(int(lines[-1].removeprefix("child ")))
+    assert not _is_alive(_child(lines))
 
 
 def test_signal_before_the_start_ends_the_monitor(tmp_path: Path) -> None:
