@@ -37,7 +37,7 @@ def _started(*argv: str) -> tuple["subprocess.Popen[str]", list[str]]:
     """Starts a monitor and reads its output until the monitored program is ready."""
     monitor = subprocess.Popen([*MONITOR, *argv], stdout=subprocess.PIPE, text=True)
     assert monitor.stdout
-    lines = []
+    lines: list[str] = []
     while (line := monitor.stdout.readline()) != "ready\n":
         assert line, f"the monitor ended early, it said {lines}"
         lines.append(line)
