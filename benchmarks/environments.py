@@ -37,7 +37,7 @@ class Side:
         return self.name == "ours"
 
     def environ(self) -> dict[str, str]:
-        """Makes the environment for its processes: no settings of the caller's torchx and Python."""
+        """Makes the environment of its processes, without settings for torchx and Python."""
         return {
             **{
                 name: value
