@@ -136,7 +136,7 @@ BENCHMARKS = [
     ),
     Benchmark(
         "dryrun-1000",
-        "dry run of 1,000 replicas",
+        "dry run of 1,000 replicas, scheduler loaded",
         program("dryrun.py", 1000),
         ratio=0.2,
         limit=1.0,
