@@ -26,10 +26,12 @@ class AppDryRunInfo(Generic[T]):
     def __init__(self, request: T, fmt: Callable[[T], str]) -> None:
         self.request = request
         self._fmt = fmt
-        # Runners and schedulers, also of other packages, set these three after construction.
+        # Runners and schedulers, also of other packages, set these after construction.
         self._app: AppDef | None = None
         self._cfg: Mapping[str, CfgVal] = {}
         self._scheduler: str | None = None
+        # Set by the runner just before it submits; see `torchx.schedulers.abilities`.
+        self._submission_id: str | None = None
 
     @property
     def app(self) -> AppDef | None:

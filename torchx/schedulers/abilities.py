@@ -1,0 +1,68 @@
+"""Abilities that only some back ends have. Callers ask for them by ``isinstance``.
+
+A scheduler has an ability by having its method; it need not derive from these classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torchx.schedulers.api import DescribeAppResponse
+    from torchx.specs.api import AppDryRunInfo
+
+__all__ = ["DescribesMany", "FindsSubmissions", "PlansAppIds"]
+
+
+@runtime_checkable
+class PlansAppIds(Protocol):
+    """Knows the id of an app before it is submitted, because torchx chooses it."""
+
+    def planned_app_id(self, dryrun_info: AppDryRunInfo[Any]) -> str:
+        """Names the id that :meth:`Scheduler.schedule` will return for a request.
+
+        The runner records it before it submits, so that a launcher that is killed in between
+        leaves a job that can be asked for.
+
+        Args:
+            dryrun_info: The request, as it is about to be submitted.
+
+        Returns:
+            The id.
+        """
+        ...
+
+
+@runtime_checkable
+class FindsSubmissions(Protocol):
+    """Gives ids of its own, but can find a job by a mark that its submission carried."""
+
+    def find_submission(self, submission_id: str) -> str | None:
+        """Looks for the job that a submission made.
+
+        Args:
+            submission_id: What ``AppDryRunInfo._submission_id`` held when the request was handed
+                to :meth:`Scheduler.schedule`, which stored it with the job.
+
+        Returns:
+            Id of the app, or ``None`` if the submission never arrived.
+        """
+        ...
+
+
+@runtime_checkable
+class DescribesMany(Protocol):
+    """Describes any number of apps with a constant number of queries."""
+
+    def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, DescribeAppResponse]:
+        """Describes apps, as :meth:`Scheduler.describe` does for one.
+
+        Args:
+            app_ids: Their ids.
+
+        Returns:
+            Description by id. An app that the back end does not know is left out; roles and
+            statuses of replicas may be missing.
+        """
+        ...
