@@ -15,11 +15,12 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from torchx.runner.bookkeeping import note_component, note_launch
 from torchx.runner.config import get_config, get_configs
 from torchx.runner.events import log_event
 from torchx.runner.prepare import copy_app, inject_env, parent_run_id_of, tracker_config_env
+from torchx.runner.remembered import RememberedJobs
 from torchx.runner.submit import build_and_validate, resolve_cfg
-from torchx.runner.submitted import SubmittedApps
 from torchx.runner.telemetry import note_app, runcfg_json
 from torchx.runner.validate import validate_app
 from torchx.schedulers import SchedulerFactory, get_scheduler_factories
@@ -121,7 +122,7 @@ def get_configured_trackers() -> dict[str, str | None]:
     return trackers
 
 
-class Runner(SubmittedApps):
+class Runner(RememberedJobs):
     """Submits apps and acts on submitted ones.
 
     Use it as a context manager, or call `close` when done. Methods may be called from several
@@ -254,6 +255,7 @@ class Runner(SubmittedApps):
             build_and_validate(sched, scheduler, app, resolved, workspace)
             info: AppDryRunInfo[Any] = sched.submit_dryrun(app, resolved)
             info._scheduler = scheduler
+            note_launch(info, workspace=workspace, parent_run_id=parent_run_id)
             note_app(ctx, scheduler, app.name, app)
             return info
 
@@ -274,8 +276,15 @@ class Runner(SubmittedApps):
                 dryrun_info._scheduler,
                 "this request names no scheduler: make it with `Runner.dryrun`",
             )
-            app_id = self._scheduler(backend).schedule(dryrun_info)
+            sched, books = self._scheduler(backend), self._bookkeeper()
+            books.intend(sched, backend, self._name, dryrun_info)
+            try:
+                app_id = sched.schedule(dryrun_info)
+            except Exception as error:
+                books.withdraw(sched, dryrun_info, error)
+                raise
             handle = make_app_handle(backend, self._name, app_id)
+            books.confirm(sched, dryrun_info, app_id, handle)
             if dryrun_info._app is not None:
                 self._remember(handle, dryrun_info._app)
             note_app(ctx, backend, app_id, dryrun_info._app, runcfg_json(dryrun_info._cfg))
@@ -352,9 +361,11 @@ class Runner(SubmittedApps):
         words, values = _words_and_values(component_args)
         defaults = self._component_defaults.get(component)
         app = materialize_appdef(get_component(component).fn, words, defaults, values)
-        return self.dryrun(
+        info = self.dryrun(
             app, scheduler, cfg=cfg, workspace=workspace, parent_run_id=parent_run_id
         )
+        note_component(info, component, component_args, defaults)
+        return info
 
 
 def get_runner(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from torchx.runner.bookkeeping import Bookkeeper
 from torchx.runner.compat import call_with_accepted
 from torchx.runner.connections import SchedulerConnections
 from torchx.runner.events import log_event
@@ -85,13 +86,16 @@ class SubmittedApps(SchedulerConnections):
         """
         scheduler, backend, app_id = self._scheduler_app_id(app_handle, check_session=False)
         with log_event("wait", backend, app_id):
-            return wait_until_terminal(
+            status = wait_until_terminal(
                 lambda: self.status(app_handle),
                 change_waiter(scheduler, app_id),
                 interval_s=wait_interval,
                 timeout_s=timeout,
                 was_known=app_handle in self._apps,
             )
+            if status is not None:
+                self._bookkeeper().note_end(backend, app_id, status)
+            return status
 
     def cancel(self, app_handle: AppHandle) -> None:
         """Ends an app. Does nothing if it has ended or is unknown.
@@ -122,6 +126,7 @@ class SubmittedApps(SchedulerConnections):
             if self.status(app_handle) is not None:
                 self._last_seen = None
                 _delete_known(scheduler, app_id)
+                self._bookkeeper().note_deletion(backend, app_id)
 
     def stop(self, app_handle: AppHandle) -> None:
         """Ends an app. Deprecated in favour of `cancel`.
@@ -220,6 +225,11 @@ class SubmittedApps(SchedulerConnections):
                 if not _is_handle_of(item, scheduler):
                     item.app_handle = make_app_handle(scheduler, self._name, item.app_id)
             return listed
+
+    def _bookkeeper(self) -> Bookkeeper:
+        # Not set by the constructor, which not every subclass calls.
+        keeper: Bookkeeper = vars(self).setdefault("_books", Bookkeeper())
+        return keeper
 
     def _remember(self, app_handle: AppHandle, app: AppDef) -> None:
         while len(self._apps) >= _MAX_REMEMBERED_APPS:

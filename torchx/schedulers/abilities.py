@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torchx.schedulers.api import DescribeAppResponse
     from torchx.specs.api import AppDryRunInfo
 
-__all__ = ["DescribesMany", "FindsSubmissions", "PlansAppIds"]
+__all__ = ["DescribesMany", "FindsSubmissions", "LocatesLogs", "PlansAppIds"]
 
 
 @runtime_checkable
@@ -64,5 +64,22 @@ class DescribesMany(Protocol):
         Returns:
             Description by id. An app that the back end does not know is left out; roles and
             statuses of replicas may be missing.
+        """
+        ...
+
+
+@runtime_checkable
+class LocatesLogs(Protocol):
+    """Knows where the logs of an app lie."""
+
+    def log_location(self, app_id: str, dryrun_info: AppDryRunInfo[Any]) -> str | None:
+        """Names the place that people would look at.
+
+        Args:
+            app_id: Id of the app, as :meth:`Scheduler.schedule` returned it.
+            dryrun_info: The request that was submitted.
+
+        Returns:
+            An absolute directory or an address; ``None`` if there is none for this app.
         """
         ...

@@ -32,6 +32,8 @@ class AppDryRunInfo(Generic[T]):
         self._scheduler: str | None = None
         # Set by the runner just before it submits; see `torchx.schedulers.abilities`.
         self._submission_id: str | None = None
+        # What the app was made from, for the runner's memory of jobs.
+        self._launch: object | None = None
 
     @property
     def app(self) -> AppDef | None:

@@ -39,7 +39,7 @@ class MalformedAppHandleException(TorchXError):
             hint="copy the handle that `torchx run` or `torchx list` printed",
         )
 
-    def __reduce__(self) -> tuple[type[MalformedAppHandleException], tuple[str]]:
+    def __reduce__(self) -> tuple[type[MalformedAppHandleException], tuple[str, ...]]:
         return type(self), (self._app_handle,)
 
 

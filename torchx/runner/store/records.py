@@ -1,0 +1,171 @@
+"""One remembered job, and its row in the store."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torchx.runner.store import schema
+from torchx.runner.store.redaction import redact_data
+from torchx.specs import AppHandle, AppState, CfgVal, make_app_handle
+from torchx.util.redact import redact_args, redact_text
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What somebody asked for, from which a job was made.
+
+    Attributes:
+        component: Name of the component; None if the job was submitted as an ``AppDef``.
+        component_args: Its arguments: words of a command line, or values by name.
+        component_defaults: Texts that config files gave for parameters of the component.
+        workspace: Local code that was brought along, in the form of ``Workspace.from_str``.
+        parent_run_id: Run that the job descends from.
+    """
+
+    component: str | None = None
+    component_args: list[str] | dict[str, Any] = field(default_factory=list)
+    component_defaults: Mapping[str, str] = field(default_factory=dict)
+    workspace: str | None = None
+    parent_run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class RememberedJob:
+    """A job as the launcher remembers it. Secrets were replaced before it was stored.
+
+    Attributes:
+        submission_id: Identifies the submission, also while the job has no id.
+        scheduler: Name of the scheduler.
+        session: Name of the runner's session.
+        app_id: Id of the app; None if the launcher ended before it knew.
+        name: Name of the app.
+        is_confirmed: False if the launcher ended before it knew whether the scheduler had accepted
+            the job.
+        submitted_at_s: When, in seconds since 1970.
+        launch: What it was made from.
+        cfg: Resolved run options.
+        app: The ``AppDef`` as nested dicts.
+        sources: What its workspaces were built from.
+        log_location: Absolute directory or address of its logs, if the scheduler told.
+        cwd: Working directory of the launcher.
+        user: Name of the user who launched it.
+        host: Name of the machine it was launched from.
+        launcher: The process that launched it: its id, start time and machine.
+        torchx_version: Version that launched it.
+        state: Last known state.
+        reason: Why it is in that state, ``""`` if that is not known.
+        state_seen_at_s: When the state was last asked for, in seconds since 1970.
+        is_over: True if it will not change any more: it ended, or its scheduler forgot it.
+    """
+
+    submission_id: str
+    scheduler: str
+    session: str
+    app_id: str | None
+    name: str
+    is_confirmed: bool
+    submitted_at_s: float
+    launch: Launch
+    cfg: Mapping[str, CfgVal]
+    app: Mapping[str, Any] | None
+    sources: list[Mapping[str, Any]]
+    log_location: str | None
+    cwd: str | None
+    user: str
+    host: str
+    launcher: Mapping[str, Any]
+    torchx_version: str
+    state: AppState
+    reason: str
+    state_seen_at_s: float | None
+    is_over: bool
+
+    @property
+    def handle(self) -> AppHandle | None:
+        """Its handle; None if it has no id (yet)."""
+        if self.app_id is None:
+            return None
+        return make_app_handle(self.scheduler, self.session, self.app_id)
+
+
+def to_row(job: RememberedJob) -> dict[str, object]:
+    """Makes the row of a job, without the secrets in it.
+
+    Args:
+        job: The job.
+
+    Returns:
+        Value of each column.
+    """
+    launch = job.launch
+    args = launch.component_args
+    return {
+        "submission_id": job.submission_id,
+        "scheduler": job.scheduler,
+        "session": job.session,
+        "app_id": job.app_id,
+        "name": redact_text(job.name),
+        "is_confirmed": int(job.is_confirmed),
+        "submitted_at_s": job.submitted_at_s,
+        "component": launch.component,
+        "component_args": _json(redact_args(args) if isinstance(args, list) else redact_data(args)),
+        "component_defaults": _json(redact_data(dict(launch.component_defaults))),
+        "cfg": _json(redact_data(dict(job.cfg))),
+        "workspace": None if launch.workspace is None else redact_text(launch.workspace),
+        "parent_run_id": launch.parent_run_id,
+        "app": None if job.app is None else _json(redact_data(job.app)),
+        "sources": _json(job.sources),
+        "log_location": job.log_location,
+        "cwd": job.cwd,
+        "user": job.user,
+        "host": job.host,
+        "launcher": _json(job.launcher),
+        "torchx_version": job.torchx_version,
+        "state": job.state.name,
+        "reason": redact_text(job.reason),
+        "state_seen_at_s": job.state_seen_at_s,
+        "is_over": int(job.is_over),
+    }
+
+
+def from_row(row: sqlite3.Row) -> RememberedJob:
+    """Reads a job from its row.
+
+    Args:
+        row: All columns of the job.
+
+    Returns:
+        The job.
+    """
+    values = {name: row[name] for name in schema.COLUMNS}
+    launch = Launch(
+        component=values.pop("component"),
+        component_args=_loaded(values.pop("component_args"), []),
+        component_defaults=_loaded(values.pop("component_defaults"), {}),
+        workspace=values.pop("workspace"),
+        parent_run_id=values.pop("parent_run_id"),
+    )
+    state = AppState.__members__.get(values.pop("state"), AppState.UNKNOWN)
+    return RememberedJob(
+        launch=launch,
+        state=state,
+        cfg=_loaded(values.pop("cfg"), {}),
+        app=_loaded(values.pop("app"), None),
+        sources=_loaded(values.pop("sources"), []),
+        launcher=_loaded(values.pop("launcher"), {}),
+        is_confirmed=bool(values.pop("is_confirmed")),
+        is_over=bool(values.pop("is_over")),
+        **values,
+    )
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _loaded(text: str | None, default: Any) -> Any:
+    return default if text is None else json.loads(text)
