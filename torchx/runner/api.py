@@ -12,7 +12,7 @@ import builtins
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from torchx.runner.bookkeeping import note_component, note_launch
@@ -37,6 +37,7 @@ from torchx.specs import (
     AppDryRunInfo,
     AppHandle,
     CfgVal,
+    UnknownAppException,
     Workspace,
     make_app_handle,
 )
@@ -366,6 +367,58 @@ class Runner(RememberedJobs):
         )
         note_component(info, component, component_args, defaults)
         return info
+
+    def rerun(
+        self,
+        app_handle: AppHandle,
+        component_args: Sequence[str] = (),
+        scheduler: str | None = None,
+        cfg: _Cfg | None = None,
+        workspace: Workspace | str | None = None,
+        *,
+        dryrun: bool = False,
+    ) -> AppHandle | AppDryRunInfo[Any]:
+        """Launches a remembered job again, from the directory that it was launched from.
+
+        Args:
+            app_handle: Handle of the job.
+            component_args: Words of a command line that replace arguments of its component.
+            scheduler: Name of another scheduler; the job's run options are then left behind.
+            cfg: Run options that replace those of the job.
+            workspace: Workspace to use instead of the job's.
+            dryrun: Stop before anything is submitted.
+
+        Returns:
+            The handle of the new app; with ``dryrun`` what would be submitted.
+
+        Raises:
+            UnknownAppException: No such job is remembered.
+            RelaunchError: It cannot be launched again as it was.
+        """
+        from torchx.runner.relaunch import plan_relaunch, working_directory_of
+
+        job = self.job(app_handle)
+        if job is None:
+            raise UnknownAppException(app_handle)
+        with working_directory_of(job):
+            plan = plan_relaunch(
+                job, lambda name: get_component(name).fn, component_args, scheduler, cfg
+            )
+            info = self.dryrun(
+                plan.app,
+                scheduler or job.scheduler,
+                cfg=plan.cfg,
+                workspace=plan.launch.workspace if workspace is None else workspace,
+                parent_run_id=plan.launch.parent_run_id,
+            )
+            if plan.launch.component is not None:
+                note_component(
+                    info,
+                    plan.launch.component,
+                    plan.launch.component_args,
+                    plan.launch.component_defaults,
+                )
+            return info if dryrun else self.schedule(info)
 
 
 def get_runner(

@@ -115,6 +115,25 @@ class ComponentParser(argparse.ArgumentParser):
             if spelling in self._by_spelling and spellings.count(spelling) > 1
         ]
 
+    def merged(self, words: Sequence[str], overrides: Sequence[str]) -> list[str]:
+        """Puts two command lines together.
+
+        Args:
+            words: The first command line.
+            overrides: The second one. Its options replace those of the first, and what it holds
+                for ``*args`` replaces all that the first holds for them.
+
+        Returns:
+            A command line that says the same as both, with options as ``--NAME=VALUE``.
+        """
+        options, rest = self._split(list(words))
+        new_options, new_rest = self._split(list(overrides))
+        replaced = {option.partition("=")[0] for option in new_options}
+        kept = [option for option in options if option.partition("=")[0] not in replaced]
+        tail = new_rest or rest
+        separator = ["--"] if tail and tail[0].startswith("-") else []
+        return [*kept, *new_options, *separator, *tail]
+
     def error(self, message: str) -> Any:
         """Prints usage and message and exits with status 2.
 

@@ -1,0 +1,211 @@
+"""Launches a remembered job again, with changes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torchx.errors import TorchXError
+from torchx.runner.store.app_data import app_from_data
+from torchx.runner.store.records import RememberedJob
+from torchx.settings import (
+    ENV_TORCHX_INTERNAL_SESSION_ID,
+    ENV_TORCHX_JOB_ID,
+    ENV_TORCHX_PARENT_RUN_ID,
+    ENV_TORCHX_TRACKERS,
+)
+from torchx.specs import AppDef, CfgVal
+from torchx.util.redact import REDACTED
+
+if TYPE_CHECKING:
+    from torchx.runner.store import Launch
+
+logger: logging.Logger = logging.getLogger(__name__)
+
+_INJECTED_ENV = frozenset(
+    (
+        ENV_TORCHX_INTERNAL_SESSION_ID,
+        ENV_TORCHX_JOB_ID,
+        ENV_TORCHX_PARENT_RUN_ID,
+        ENV_TORCHX_TRACKERS,
+    )
+)
+_INJECTED_TRACKER_CONFIG = ("TORCHX_TRACKER_", "_CONFIG")
+
+
+class RelaunchError(TorchXError, ValueError):
+    """A remembered job cannot be launched again as it was."""
+
+
+class Relaunch(NamedTuple):
+    """What to submit.
+
+    Attributes:
+        app: The app.
+        launch: What it was made from.
+        cfg: Run options.
+    """
+
+    app: AppDef
+    launch: Launch
+    cfg: dict[str, CfgVal]
+
+
+def plan_relaunch(
+    job: RememberedJob,
+    get_component: Callable[[str], Callable[..., AppDef]],
+    component_args: Sequence[str] = (),
+    scheduler: str | None = None,
+    cfg: Mapping[str, CfgVal] | None = None,
+) -> Relaunch:
+    """Makes the app of a remembered job again, in the current working directory.
+
+    Args:
+        job: The job.
+        get_component: Returns the function of a component by its name.
+        component_args: Words that replace arguments of the component.
+        scheduler: Scheduler to use instead; run options of the job's own are then dropped.
+        cfg: Run options that replace those of the job.
+
+    Returns:
+        What to submit.
+
+    Raises:
+        RelaunchError: Something was not remembered because it is secret, or there is nothing to
+            replace arguments of.
+    """
+    options = {} if scheduler not in (None, job.scheduler) else dict(job.cfg)
+    options.update(cfg or {})
+    _require_no_secret(options, "run option", "-cfg {name}=...")
+    launch = job.launch
+    if launch.component is None:
+        if component_args:
+            raise RelaunchError(
+                f"`{job.name}` was submitted as an AppDef: there is no component whose arguments"
+                f" could be replaced by {' '.join(component_args)}",
+                hint="launch it again without arguments",
+            )
+        return Relaunch(_app_of(job), launch, options)
+    _require_no_secret(launch.component_defaults, "parameter", "-- --{name}=...")
+    app, made_from = _from_component(launch, get_component(launch.component), component_args)
+    return Relaunch(app, made_from, options)
+
+
+@contextlib.contextmanager
+def working_directory_of(job: RememberedJob) -> Iterator[None]:
+    """Runs its body where the job was launched from: paths in its arguments start there.
+
+    Args:
+        job: The job.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        RelaunchError: The directory does not exist any more.
+    """
+    if job.cwd is None:
+        yield
+        return
+    try:
+        here: str | None = os.getcwd()
+    except FileNotFoundError:
+        here = None
+    if job.cwd == here:
+        yield
+        return
+    try:
+        os.chdir(job.cwd)
+    except OSError as error:
+        raise RelaunchError(
+            f"the directory that `{job.name}` was launched from cannot be entered: {error}",
+            hint="create it, or launch the component anew with `torchx run`",
+        ) from error
+    logger.info("launching from %s, as the first time", job.cwd)
+    try:
+        yield
+    finally:
+        if here is not None:
+            os.chdir(here)
+
+
+def _from_component(
+    launch: Launch, component: Callable[..., AppDef], overrides: Sequence[str]
+) -> tuple[AppDef, Launch]:
+    from torchx.specs import materialize_appdef
+    from torchx.specs.arguments import component_args_from_str, create_args_parser
+
+    defaults = dict(launch.component_defaults)
+    if isinstance(launch.component_args, dict):
+        values = launch.component_args
+        app = materialize_appdef(component, list(overrides), defaults, values)
+        if overrides:
+            parser = create_args_parser(component)
+            decoded = component_args_from_str(component, list(overrides), defaults, values)
+            var_args = {n: decoded.var_args for n, p in parser.parameters.items() if p.is_varargs}
+            values = {**decoded.positional_args, **decoded.kwargs, **var_args}
+        _require_no_secret(values, "parameter", "-- --{name}=...")
+        return app, dataclasses.replace(launch, component_args=values)
+    words = create_args_parser(component).merged(launch.component_args, overrides)
+    for word in words:
+        if REDACTED in word:
+            name = word.partition("=")[0]
+            raise RelaunchError(
+                f"the argument {name} was not remembered, because it holds a secret",
+                hint=f"give it again behind `--`, for example: -- {name}=...",
+            )
+    app = materialize_appdef(component, words, defaults)
+    return app, dataclasses.replace(launch, component_args=words)
+
+
+def _app_of(job: RememberedJob) -> AppDef:
+    if job.app is None:
+        raise RelaunchError(
+            f"the definition of `{job.name}` was not remembered", hint="submit it anew"
+        )
+    app = app_from_data(job.app)
+    for role in app.roles:
+        role.env = {
+            name: _from_environment(name) if REDACTED in value else value
+            for name, value in role.env.items()
+            if name not in _INJECTED_ENV and not _is_tracker_config(name)
+        }
+        # The image was built from the workspace as it was then, and is what ran.
+        role.workspace = None
+        for word in (role.entrypoint, *role.args):
+            if REDACTED in word:
+                raise RelaunchError(
+                    f"an argument of role `{role.name}` was not remembered, because it holds a"
+                    f" secret: {word}",
+                    hint="submit the app anew",
+                )
+    return app
+
+
+def _from_environment(name: str) -> str:
+    value = os.environ.get(name)
+    if value is None:
+        raise RelaunchError(
+            f"the value of the variable {name} was not remembered, because it is a secret",
+            hint=f"set {name} in the environment of this command",
+        )
+    logger.info("%s is taken from the environment of this process", name)
+    return value
+
+
+def _require_no_secret(values: Mapping[str, Any], kind: str, way_out: str) -> None:
+    for name, value in values.items():
+        if REDACTED in str(value):
+            raise RelaunchError(
+                f"the {kind} `{name}` was not remembered, because it holds a secret",
+                hint=f"give it again: {way_out.format(name=name)}",
+            )
+
+
+def _is_tracker_config(name: str) -> bool:
+    prefix, suffix = _INJECTED_TRACKER_CONFIG
+    return name.startswith(prefix) and name.endswith(suffix)
