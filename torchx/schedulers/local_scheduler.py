@@ -217,6 +217,17 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
             return 0
         return gpus.count_listed(listing.stdout)
 
+    def planned_app_id(self, dryrun_info: AppDryRunInfo[PopenRequest]) -> str:
+        """Names the id that :meth:`schedule` will return.
+
+        Args:
+            dryrun_info: The request.
+
+        Returns:
+            The id.
+        """
+        return dryrun_info.request.app_id
+
     def schedule(self, dryrun_info: AppDryRunInfo[PopenRequest]) -> str:
         """Starts an app.
 

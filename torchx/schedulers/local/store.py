@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterator
 from enum import Enum
 
 from torchx.schedulers.local import layout
-from torchx.schedulers.local.messages import AppRecord
+from torchx.schedulers.local.messages import AppRecord, MachineRecord
 from torchx.schedulers.local.processes import is_running, machine_identity
 from torchx.schedulers.local.record import FORMAT, RECORD_FILE, TERMINAL
 
@@ -81,7 +82,7 @@ def owner_of(record: AppRecord) -> Owner:
     Returns:
         Whether it runs.
     """
-    owner, here = record["owner"], machine_identity()
+    owner, here = record["owner"], _machine_of(os.getpid())
     if owner["host"] != here["host"]:
         return Owner.ELSEWHERE
     if owner["boot_id"] != here["boot_id"]:
@@ -101,3 +102,9 @@ def is_terminal(record: AppRecord) -> bool:
         True if the app has ended and said so.
     """
     return record["state"] in TERMINAL
+
+
+@functools.lru_cache(maxsize=1)
+def _machine_of(process_id: int) -> MachineRecord:
+    """Asks once per process: a forked copy may have been put into a container."""
+    return machine_identity()
