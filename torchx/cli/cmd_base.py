@@ -48,7 +48,8 @@ class AppHandleSubCommand(SubCommand):
         subparser.add_argument(
             "app_handle",
             type=str,
-            help="handle of the app, as `torchx run` prints it: SCHEDULER://SESSION/APP_ID",
+            help="handle of the app, as `torchx run` prints it (SCHEDULER://SESSION/APP_ID), or the"
+            " beginning of the id of a job that was launched from here",
         )
 
     def run(self, args: argparse.Namespace) -> None:
@@ -59,6 +60,10 @@ class AppHandleSubCommand(SubCommand):
         """
         from torchx.runner import get_runner
 
+        if "://" not in args.app_handle:
+            from torchx.runner.remembered import find_handle
+
+            args.app_handle = find_handle(args.app_handle)
         with get_runner() as runner:
             self.run_with_runner(args, runner)
 
