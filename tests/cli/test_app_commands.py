@@ -20,6 +20,7 @@ from torchx.cli.cmd_list import CmdList
 from torchx.cli.cmd_run import CmdBuiltins
 from torchx.cli.cmd_runopts import CmdRunopts
 from torchx.cli.cmd_status import CmdStatus, parse_list_arg
+from torchx.cli.json_output import SCHEMA_VERSION
 from torchx.cli.main import main
 from torchx.cli.state_colors import paint_states
 from torchx.runner import get_runner
@@ -113,6 +114,8 @@ def test_status_as_json_keeps_the_published_keys(capsys: pytest.CaptureFixture[s
     assert out.count("\n") == 1
     shown = json.loads(out)
     assert shown == {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "status",
         **json.loads(json.dumps(STATUS.to_json())),
         "handle": "slurm://torchx/14",
         "app_id": "14",

@@ -23,6 +23,7 @@ from torchx.cli.component_words import (
     split_component_words,
 )
 from torchx.cli.failures import fail
+from torchx.cli.json_output import add_json_option
 from torchx.cli.run_args import (
     TorchXRunArgs,
     current_directory,
@@ -154,7 +155,7 @@ class CmdRun(SubCommand):
             help="follow the logs with one thread per replica, without waiting for a start",
         )
         add("--stdin", action="store_true", help="read all of this as a JSON object from stdin")
-        add("--json", action="store_true", help="print one JSON object instead of the handle")
+        add_json_option(subparser, "print one JSON object instead of the handle")
         add(
             "component_name_and_args",
             nargs=argparse.REMAINDER,

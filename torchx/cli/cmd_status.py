@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import TYPE_CHECKING
 
 from torchx.cli.cmd_base import AppHandleSubCommand
+from torchx.cli.json_output import add_json_option, print_json
 from torchx.cli.state_colors import paint_states
+from torchx.util.redact import redact_text
 
 if TYPE_CHECKING:
     from torchx.runner.api import Runner
@@ -39,9 +40,7 @@ class CmdStatus(AppHandleSubCommand):
         subparser.add_argument(
             "--roles", type=str, default="", help="show only these roles, separated by commas"
         )
-        subparser.add_argument(
-            "--json", action="store_true", help="print one JSON object on one line"
-        )
+        add_json_option(subparser)
 
     def run_with_runner(self, args: argparse.Namespace, runner: Runner) -> None:
         """Prints the status.
@@ -61,7 +60,7 @@ class CmdStatus(AppHandleSubCommand):
             self.exit_missing_app(args.app_handle)
         roles = parse_list_arg(args.roles)
         if not args.json:
-            print(paint_states(status.format(roles), sys.stdout))
+            print(paint_states(redact_text(status.format(roles)), sys.stdout))
             return
         identity = {"handle": args.app_handle, "app_id": app_id, "scheduler": scheduler}
-        print(json.dumps({**identity, **status.to_json(roles), "ui_url": status.ui_url}))
+        print_json("status", {**identity, **status.to_json(roles), "ui_url": status.ui_url})

@@ -17,6 +17,7 @@ import signal
 import sys
 from typing import NoReturn
 
+from torchx.cli.json_output import Failure, note_failure
 from torchx.errors import TorchXError
 from torchx.util.redact import redact_text
 
@@ -28,19 +29,21 @@ EXIT_FAILURE = 1
 _TRACEBACK_HINT = "run it again with `torchx --log_level DEBUG ...` to see where this comes from"
 
 
-def fail(message: str, *, hint: str = "", exit_code: int = EXIT_FAILURE) -> NoReturn:
+def fail(
+    message: str, *, hint: str = "", exit_code: int = EXIT_FAILURE, type: str = "CommandError"
+) -> NoReturn:
     """Reports an error and ends the process.
 
     Args:
         message: What was wrong.
         hint: What to do about it, or ``""``.
         exit_code: The exit code.
+        type: Class name of the error, for those who read it as JSON.
 
     Raises:
         SystemExit: Always.
     """
-    logger.error("%s", redact_text(message), extra={"hint": redact_text(hint)})
-    sys.exit(exit_code)
+    _fail(Failure(type, message, hint), exit_code)
 
 
 def explain(error: BaseException) -> tuple[str, str]:
@@ -78,13 +81,15 @@ def exit_after(error: BaseException) -> NoReturn:
     number = signal_number(error)
     if number is not None:
         logger.debug("ended by signal %d", number, exc_info=error)
+        note_failure(Failure("Interrupted", f"ended by signal {number}", transient=True))
         sys.exit(128 + number)
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
         _discard_outputs()
         sys.exit(128 + signal.SIGPIPE)
     message, hint = explain(error)
     logger.debug("%s", type(error).__name__, exc_info=error)
-    fail(message, hint=hint)
+    is_transient = bool(getattr(error, "transient", False))
+    _fail(Failure(type(error).__name__, message, hint, is_transient), EXIT_FAILURE)
 
 
 def signal_number(error: BaseException) -> int | None:
@@ -101,6 +106,14 @@ def signal_number(error: BaseException) -> int | None:
         return signal.SIGINT
     number = getattr(error, "sigval", None)
     return number if isinstance(number, int) else None
+
+
+def _fail(failure: Failure, exit_code: int) -> NoReturn:
+    failure.message = redact_text(failure.message)
+    failure.hint = redact_text(failure.hint)
+    note_failure(failure)
+    logger.error("%s", failure.message, extra={"hint": failure.hint})
+    sys.exit(exit_code)
 
 
 def _missing_module_hint(error: ModuleNotFoundError) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+from torchx.cli import json_output
 from torchx.cli.cmd_base import SubCommand
 
 
@@ -55,7 +57,46 @@ class LazyCommand(SubCommand):
         return self._command
 
 
-class CommandParser(argparse.ArgumentParser):
+class MainParser(argparse.ArgumentParser):
+    """A parser whose errors can be told as JSON, too."""
+
+    _words: Sequence[str] = ()
+
+    # The signatures of argparse are overloads on the type of the namespace.
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """As in ``argparse``.
+
+        Args:
+            args: The words.
+            namespace: What to fill.
+
+        Returns:
+            The filled namespace and the words that were not understood.
+        """
+        self._words = sys.argv[1:] if args is None else args
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Prints usage and message, without secrets, and exits with code 2.
+
+        Args:
+            message: What is wrong.
+
+        Raises:
+            SystemExit: Always.
+        """
+        from torchx.util.redact import redact_text
+
+        message = redact_text(message)
+        hint = f"see `{self.prog} --help`"
+        json_output.note_failure(json_output.Failure("UsageError", message, hint))
+        json_output.expect_json(self._words, self)
+        super().error(message)
+
+
+class CommandParser(MainParser):
     """The parser of one sub-command, which asks it for its arguments only when it is used.
 
     Asking may read config files and look for plugins, which the other commands can do without.
@@ -71,8 +112,7 @@ class CommandParser(argparse.ArgumentParser):
         """
         self._command = command
 
-    # The signatures of argparse are overloads on the type of the namespace.
-    def parse_known_args(  # type: ignore[override]
+    def parse_known_args(  # type: ignore[override] # see above
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
         """As in ``argparse``.

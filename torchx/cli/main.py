@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from torchx.cli.cmd_base import SubCommand
-from torchx.cli.lazy import CommandParser, LazyCommand
+from torchx.cli.json_output import errors_as_json
+from torchx.cli.lazy import CommandParser, LazyCommand, MainParser
 from torchx.util.entrypoints import load_group
 
 COMMANDS_GROUP = "torchx.cli.cmds"
@@ -127,7 +128,7 @@ def create_parser(subcmds: dict[str, SubCommand]) -> ArgumentParser:
     Returns:
         The parser. What it parses has an attribute ``func`` if a sub-command was named.
     """
-    parser = ArgumentParser(description="torchx CLI")
+    parser = MainParser(description="torchx CLI")
     parser.add_argument(
         "--log_level",
         type=str,
@@ -160,21 +161,10 @@ def run_main(subcmds: dict[str, SubCommand], argv: list[str] | None = None) -> N
     """
     words = sys.argv[1:] if argv is None else argv
     try:
-        if words and words[0] not in _NEED_NO_LOGGING:
-            _set_up_logging(_default_log_level())
-        parser = create_parser(subcmds)
-        args = parser.parse_args(words)
-        _set_up_logging(args.log_level)
-        if not hasattr(args, "func"):
-            parser.print_help()
-            sys.exit(1)
-        args.func(args)
-        # A reader that is gone is noticed here, or only when the interpreter exits.
-        sys.stdout.flush()
-    except (Exception, KeyboardInterrupt) as error:
-        from torchx.cli.failures import exit_after
-
-        exit_after(error)
+        with errors_as_json():
+            _run(subcmds, words)
+    except BrokenPipeError as error:
+        _exit_after(error)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -203,6 +193,29 @@ class _VersionAction(argparse.Action):
 
         print(f"torchx-{__version__}")
         parser.exit()
+
+
+def _run(subcmds: dict[str, SubCommand], words: list[str]) -> None:
+    try:
+        if words and words[0] not in _NEED_NO_LOGGING:
+            _set_up_logging(_default_log_level())
+        parser = create_parser(subcmds)
+        args = parser.parse_args(words)
+        _set_up_logging(args.log_level)
+        if not hasattr(args, "func"):
+            parser.print_help()
+            sys.exit(1)
+        args.func(args)
+        # A reader that is gone is noticed here, or only when the interpreter exits.
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt) as error:
+        _exit_after(error)
+
+
+def _exit_after(error: BaseException) -> NoReturn:
+    from torchx.cli.failures import exit_after
+
+    exit_after(error)
 
 
 def _make_command(name: str, make: Callable[[], object]) -> SubCommand:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from torchx.cli.app_text import format_app, redact_data, redact_request
+from torchx.cli.app_text import format_app
+from torchx.cli.json_output import print_json
 from torchx.cli.run_args import TorchXRunArgs
+from torchx.util.redact import redact_text, secrets_in
 
 if TYPE_CHECKING:
     from torchx.specs import AppDef, AppDryRunInfo, AppStatus
@@ -21,7 +22,7 @@ def print_dryrun(args: TorchXRunArgs, info: AppDryRunInfo[Any]) -> None:
         info: The result of the dry run.
     """
     app = _app_of(info)
-    text = redact_request(str(info), app)
+    text = redact_text(str(info), secrets_in(asdict(app)) if app is not None else ())
     if not args.json:
         print("\n=== APPLICATION ===")
         print(format_app(app) if app is not None else None)
@@ -32,11 +33,11 @@ def print_dryrun(args: TorchXRunArgs, info: AppDryRunInfo[Any]) -> None:
     is_record = is_dataclass(request) and not isinstance(request, type)
     shown = {
         "scheduler": args.scheduler,
-        "cfg": redact_data(dict(args.scheduler_cfg), app),
-        "app": redact_data(asdict(app), app) if app is not None else None,
-        "request": redact_data(asdict(request), app) if is_record else text,
+        "cfg": dict(args.scheduler_cfg),
+        "app": app,
+        "request": request if is_record else text,
     }
-    print(json.dumps(shown, default=str))
+    print_json("dryrun", shown)
 
 
 def print_outcome(app_handle: str, status: AppStatus | None) -> None:
@@ -56,7 +57,7 @@ def print_outcome(app_handle: str, status: AppStatus | None) -> None:
         "state": status.state.name if status is not None else None,
         "ui_url": status.ui_url if status is not None else None,
     }
-    print(json.dumps(outcome), flush=True)
+    print_json("run", outcome)
 
 
 def _app_of(info: AppDryRunInfo[Any]) -> AppDef | None:

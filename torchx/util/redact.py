@@ -1,48 +1,53 @@
 """Hides secrets in everything that torchx prints, logs or stores.
 
-A value is secret when its *name* says so (``HF_TOKEN``, ``db-password``) or when its *text* does
-(the password of ``scheme://user:password@host``, ``--api-key=...``). This is the only place that
-decides, so that a dry run, a log line, an event and a stored record agree.
+A value is secret when its *name* says so (``HF_TOKEN``, ``db-password``), when its *text* does
+(the password of ``scheme://user:password@host``, ``--api-key=...``, a cloud key), or when this
+process was told so (:func:`remember_secrets`). This is the only place that decides, so that a dry
+run, a log line, an event and a stored record agree.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-REDACTED = "<redacted>"
-"""What is shown in place of a secret."""
+from torchx.util.secret_names import REDACTED, sounds_secret
 
-_SECRET_WORDS = frozenset(
-    [
-        "auth",
-        "authorization",
-        "bearer",
-        "cookie",
-        "credential",
-        "credentials",
-        "dsn",
-        "key",
-        "keys",
-        "passphrase",
-        "passwd",
-        "password",
-        "passwords",
-        "pwd",
-        "sas",
-        "secret",
-        "secrets",
-        "token",
-        "tokens",
-    ]
+__all__ = [
+    "REDACTED",
+    "is_secret_name",
+    "redact_args",
+    "redact_data",
+    "redact_env",
+    "redact_text",
+    "redact_value",
+    "remember_secrets",
+    "secrets_in",
+]
+
+_MAX_DEPTH = 32
+_MAX_REMEMBERED = 1000
+_SHORTEST_SECRET = 6
+_SHORTEST_LINE = 16
+_WORD_PAIR = re.compile(r"(?P<head>(?P<name>-{0,2}[\w.\-]+)=)(?P<value>.+)", re.DOTALL)
+# Selectors and tolerations of Kubernetes, whose `key` is the name of a label.
+_SELECTOR_FIELDS = frozenset(("operator", "effect"))
+# A mapping of nothing else tells where a secret is, not what it is.
+_REFERENCE_FIELDS = frozenset(
+    ("arn", "default_mode", "defaultMode", "id", "items", "key", "name", "namespace", "optional")
+    + ("secret_name", "secretName")
 )
-_SECRET_ENDINGS = ("token", "password", "passwd", "passphrase", "secret", "apikey", "credentials")
-_SUFFIXES = frozenset(("value", "string", "text", "base64", "b64"))
-_COUNTERS = frozenset(["batch", "count", "max", "min", "n", "new", "num", "per", "total"])
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-# Both patterns can start at few places of a text only, so that they are linear in its length.
-_URI_PASSWORD = re.compile(r"(?P<head>://[^\s/:@?#'\"]*:)[^\s/'\"]+(?=@)")
-_NAMED_VALUE = re.compile(r"(?<![\w.\-])(?P<name>[\w.\-]+)=(?P<value>[^\s&,;'\"]+)")
+
+
+class _Remembered:
+    """What this process was told, the oldest first."""
+
+    lock = threading.Lock()
+    names: dict[str, None] = {}
+    values: dict[str, None] = {}
+    spellings: tuple[str, ...] = ()
 
 
 def is_secret_name(name: str) -> bool:
@@ -55,16 +60,44 @@ def is_secret_name(name: str) -> bool:
     Returns:
         True if its value must not be shown.
     """
-    words = [word.lower() for word in _WORD.findall(name)]
-    if words[:1] == ["key"] and words[1:] and all(word.isdigit() for word in words[1:]):
-        return False  # `key1=value1` is how people write an example
-    while words and (words[-1].isdigit() or words[-1] in _SUFFIXES):
-        words.pop()
-    if words[-2:] == ["key", "id"]:
-        words.pop()
-    if not words or (words[-1] == "tokens" and _COUNTERS.intersection(words)):
-        return False
-    return words[-1] in _SECRET_WORDS or words[-1].endswith(_SECRET_ENDINGS)
+    return name in _Remembered.names or sounds_secret(name)
+
+
+def remember_secrets(values: Mapping[str, str] | Iterable[str]) -> None:
+    """Has values hidden from now on wherever they occur in what this process shows or stores.
+
+    Values of fewer than 6 characters are hidden only behind their names, since they are part of too
+    many other texts. Of more than 1000 values the oldest are forgotten.
+
+    Args:
+        values: The values, or the variables that hold them. Such variables are secret from now on,
+            whatever their names say.
+    """
+    names = list(values) if isinstance(values, Mapping) else []
+    texts = list(values.values()) if isinstance(values, Mapping) else list(values)
+    with _Remembered.lock:
+        known = len(_Remembered.values)
+        _Remembered.names.update(dict.fromkeys(names))
+        _Remembered.values.update(dict.fromkeys(filter(_can_be_found, texts)))
+        if len(_Remembered.values) == known:
+            return
+        for kept in (_Remembered.names, _Remembered.values):
+            while len(kept) > _MAX_REMEMBERED:
+                kept.pop(next(iter(kept)))
+        _Remembered.spellings = _spellings(_Remembered.values)
+
+
+def secrets_in(value: object) -> list[str]:
+    """Finds values that are secret by their names.
+
+    Args:
+        value: Mappings, lists, tuples and values of any kind. A list of text is read as the words
+            of a command line.
+
+    Returns:
+        The values that are long enough to be recognised elsewhere, without duplicates.
+    """
+    return list(dict.fromkeys(filter(_can_be_found, _secrets_of(value, 0))))
 
 
 def redact_value(name: str, value: str) -> str:
@@ -92,20 +125,21 @@ def redact_env(env: Mapping[str, str]) -> dict[str, str]:
     return {name: redact_value(name, str(value)) for name, value in env.items()}
 
 
-def redact_text(text: str) -> str:
-    """Replaces passwords in URIs and the values of ``secret=value`` pairs in free text.
+def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
+    """Replaces secrets in free text.
+
+    These are: what this process remembers; passwords and signatures in URIs; the values of
+    ``secret=value``, ``--secret value`` and ``"secret": "value"``; ``Authorization`` headers;
+    private keys and keys of cloud services that can be told by their form.
 
     Args:
         text: Any text.
+        secrets: Further values to hide, see :func:`secrets_in`.
 
     Returns:
         The text with each secret replaced.
     """
-    if "://" in text:
-        text = _URI_PASSWORD.sub(lambda found: found["head"] + REDACTED, text)
-    if "=" in text:
-        text = _NAMED_VALUE.sub(_redact_pair, text)
-    return text
+    return _text(text, _spellings(secrets))
 
 
 def redact_args(args: Iterable[str]) -> list[str]:
@@ -119,19 +153,146 @@ def redact_args(args: Iterable[str]) -> list[str]:
     Returns:
         As many words, safe to show.
     """
-    shown: list[str] = []
+    return _words(args, ())
+
+
+def redact_data(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """Replaces secrets in nested data. What is secret in one place is hidden in all others.
+
+    Args:
+        value: Mappings, lists, tuples and values of any kind. A list of text is read as the words
+            of a command line.
+        secrets: Further values to hide, see :func:`secrets_in`.
+
+    Returns:
+        A copy that is safe to show or to store. Tuples have become lists.
+    """
+    return _redacted(value, _spellings([*secrets, *secrets_in(value)]), 0)
+
+
+def _redacted(value: Any, spellings: tuple[str, ...], depth: int) -> Any:
+    if depth > _MAX_DEPTH:
+        return "..."
+    if isinstance(value, Mapping):
+        hidden = _secret_keys(value)
+        return {
+            key: REDACTED
+            if key in hidden and _is_something(item)
+            else _redacted(item, spellings, depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        if all(isinstance(item, str) for item in value):
+            return _words(value, spellings)
+        return [_redacted(item, spellings, depth + 1) for item in value]
+    return _text(value, spellings) if isinstance(value, str) else value
+
+
+def _words(words: Iterable[str], spellings: tuple[str, ...]) -> list[str]:
+    return [
+        _text(head, spellings) if secret is None else head + REDACTED
+        for head, secret in _split_words(words)
+    ]
+
+
+def _text(text: str, spellings: tuple[str, ...]) -> str:
+    from torchx.util.secret_text import without_patterns
+
+    for known in (spellings, _Remembered.spellings):
+        for spelling in known:
+            text = text.replace(spelling, REDACTED)
+    return without_patterns(text, is_secret_name)
+
+
+def _split_words(words: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+    """Yields each word as what can be shown and, if there is one, the secret behind that."""
     value_is_secret = False
-    for word in args:
+    for word in words:
+        pair = _WORD_PAIR.fullmatch(word)
         if value_is_secret and not word.startswith("-"):
-            shown.append(REDACTED)
             value_is_secret = False
-            continue
-        value_is_secret = word.startswith("-") and "=" not in word and is_secret_name(word)
-        shown.append(redact_text(word))
-    return shown
+            yield "", word
+        elif pair is not None and is_secret_name(pair["name"]):
+            value_is_secret = False
+            yield pair["head"], pair["value"]
+        else:
+            value_is_secret = word.startswith("-") and pair is None and is_secret_name(word)
+            yield word, None
 
 
-def _redact_pair(found: re.Match[str]) -> str:
-    if not is_secret_name(found["name"]):
-        return found[0]
-    return f"{found['name']}={REDACTED}"
+def _secrets_of(value: object, depth: int) -> Iterator[str]:
+    if depth > _MAX_DEPTH:
+        return
+    if isinstance(value, Mapping):
+        hidden = _secret_keys(value)
+        for key, item in value.items():
+            yield from _leaves(item, depth) if key in hidden else _secrets_of(item, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        if all(isinstance(item, str) for item in value):
+            yield from (secret for _, secret in _split_words(value) if secret is not None)
+        else:
+            for item in value:
+                yield from _secrets_of(item, depth + 1)
+
+
+def _leaves(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping) and depth < _MAX_DEPTH:
+        for item in value.values():
+            yield from _leaves(item, depth + 1)
+    elif isinstance(value, (list, tuple)) and depth < _MAX_DEPTH:
+        for item in value:
+            yield from _leaves(item, depth + 1)
+
+
+def _secret_keys(mapping: Mapping[Any, Any]) -> set[object]:
+    keys = {
+        key
+        for key, item in mapping.items()
+        if isinstance(key, str) and is_secret_name(key) and not _is_reference(item)
+    }
+    if _SELECTOR_FIELDS.intersection(mapping):
+        keys.discard("key")
+    # The form that variables have in requests for containers.
+    for name, value in (("name", "value"), ("Name", "Value")):
+        if value in mapping and isinstance(mapping.get(name), str):
+            keys |= {value} if is_secret_name(mapping[name]) else set()
+    return keys
+
+
+def _is_reference(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(_is_reference(item) for item in value)
+    return isinstance(value, Mapping) and bool(value) and _REFERENCE_FIELDS.issuperset(value)
+
+
+def _is_something(value: object) -> bool:
+    return not isinstance(value, bool) and bool(value)
+
+
+def _can_be_found(secret: str) -> bool:
+    """Shorter texts are part of too many others to be replaced there."""
+    return len(secret) >= _SHORTEST_SECRET and secret != REDACTED
+
+
+def _spellings(secrets: Iterable[str]) -> tuple[str, ...]:
+    """Lists how formats write secrets; one that contains another one comes first."""
+    found = {spelling for secret in secrets for spelling in _spellings_of(secret)}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def _spellings_of(secret: str) -> Iterator[str]:
+    import json
+    import shlex
+    from urllib.parse import quote
+
+    yield secret
+    yield repr(secret)[1:-1]
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield shlex.quote(secret)
+    yield quote(secret, safe="", errors="replace")
+    # A long text is printed line by line in many formats.
+    lines = secret.splitlines()
+    yield from (line for line in lines if len(lines) > 1 and len(line) >= _SHORTEST_LINE)
