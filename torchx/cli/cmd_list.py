@@ -193,7 +193,6 @@ def _list_scheduler(runner: Runner, args: argparse.Namespace) -> None:
     if args.limit:
         apps = apps[: args.limit]
     if args.json:
-        keys = ("app_handle", "app_id", "name")
         print_json(
             "list",
             {

@@ -213,7 +213,8 @@ class CmdLog(SubCommand):
             "identifier",
             type=str,
             metavar=ID_FORMAT,
-            help="handle of the app; a role and replicas of it are separated by /",
+            help="handle of the app, or the beginning of the id of a job that was launched from"
+            " here; a role and replicas of it are separated by /",
         )
 
     def run(self, args: argparse.Namespace) -> None:
@@ -235,7 +236,7 @@ class CmdLog(SubCommand):
         with get_runner() as runner:
             found = get_logs(
                 sys.stdout,
-                args.identifier,
+                _completed(args.identifier),
                 args.regex,
                 args.tail,
                 runner=runner,
@@ -259,6 +260,16 @@ class _Query:
     should_tail: bool
     streams: Stream | None
     window: _Window
+
+
+def _completed(identifier: str) -> str:
+    """Completes the shortened handle at the beginning of an identifier."""
+    if "://" in identifier:
+        return identifier
+    from torchx.runner.remembered import find_handle
+
+    app_id, slash, rest = identifier.partition("/")
+    return find_handle(app_id) + slash + rest
 
 
 def _window(since: datetime | None, until: datetime | None) -> _Window:

@@ -117,7 +117,9 @@ def _cfg_text(job: RememberedJob) -> str:
 
 
 def _given_cfg(job: RememberedJob) -> dict[str, Any]:
-    return {name: value for name, value in job.cfg.items() if value not in (None, "", [], {})}
+    return {
+        name: value for name, value in job.launch.cfg.items() if value not in (None, "", [], {})
+    }
 
 
 def _literal(value: object) -> str:

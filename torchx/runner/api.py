@@ -256,7 +256,7 @@ class Runner(RememberedJobs):
             build_and_validate(sched, scheduler, app, resolved, workspace)
             info: AppDryRunInfo[Any] = sched.submit_dryrun(app, resolved)
             info._scheduler = scheduler
-            note_launch(info, workspace=workspace, parent_run_id=parent_run_id)
+            note_launch(info, cfg or {}, workspace, parent_run_id)
             note_app(ctx, scheduler, app.name, app)
             return info
 

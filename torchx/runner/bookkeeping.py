@@ -158,19 +158,25 @@ class Bookkeeper:
 
 
 def note_launch(
-    info: AppDryRunInfo[Any], workspace: Workspace | str | None, parent_run_id: str | None
+    info: AppDryRunInfo[Any],
+    cfg: object,
+    workspace: Workspace | str | None,
+    parent_run_id: str | None,
 ) -> None:
     """Notes on a request what its app was made from.
 
     Args:
         info: The request.
+        cfg: Run options that were asked for.
         workspace: Local code to lay over the image of the first role.
         parent_run_id: Run that the job descends from.
     """
     from torchx.runner.store import Launch
 
     info._launch = Launch(
-        workspace=str(workspace) if workspace else None, parent_run_id=parent_run_id
+        workspace=str(workspace) if workspace else None,
+        parent_run_id=parent_run_id,
+        cfg=_as_mapping(cfg),
     )
 
 

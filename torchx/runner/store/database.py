@@ -208,7 +208,9 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     if _file_system_of(path) not in _NETWORK_FILE_SYSTEMS:
         connection.execute("PRAGMA journal_mode = WAL")
     with _transaction(connection):
-        for statement in schema.STATEMENTS:
+        # Read within the transaction: another process may have been faster.
+        present = [row["name"] for row in connection.execute("PRAGMA table_info(jobs)")]
+        for statement in schema.upgrade_statements(present):
             connection.execute(statement)
 
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torchx.runner.store import schema
-from torchx.runner.store.redaction import redact_data
 from torchx.specs import AppHandle, AppState, CfgVal, make_app_handle
-from torchx.util.redact import redact_args, redact_text
+from torchx.util.redact import redact_data, redact_text, secrets_in
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ class Launch:
         component_defaults: Texts that config files gave for parameters of the component.
         workspace: Local code that was brought along, in the form of ``Workspace.from_str``.
         parent_run_id: Run that the job descends from.
+        cfg: Run options that were asked for, without defaults.
     """
 
     component: str | None = None
@@ -31,6 +31,7 @@ class Launch:
     component_defaults: Mapping[str, str] = field(default_factory=dict)
     workspace: str | None = None
     parent_run_id: str | None = None
+    cfg: Mapping[str, CfgVal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,31 +103,43 @@ def to_row(job: RememberedJob) -> dict[str, object]:
         Value of each column.
     """
     launch = job.launch
-    args = launch.component_args
+    # What is secret in one place is hidden in all others.
+    secrets = secrets_in(
+        [job.app, job.cfg, launch.cfg, launch.component_args, launch.component_defaults]
+    )
+
+    def as_json(value: object) -> str:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+        return json.dumps(redact_data(json.loads(text), secrets), ensure_ascii=False)
+
+    def as_text(text: str | None) -> str | None:
+        return None if text is None else redact_text(text, secrets)
+
     return {
         "submission_id": job.submission_id,
         "scheduler": job.scheduler,
         "session": job.session,
         "app_id": job.app_id,
-        "name": redact_text(job.name),
+        "name": as_text(job.name),
         "is_confirmed": int(job.is_confirmed),
         "submitted_at_s": job.submitted_at_s,
         "component": launch.component,
-        "component_args": _json(redact_args(args) if isinstance(args, list) else redact_data(args)),
-        "component_defaults": _json(redact_data(dict(launch.component_defaults))),
-        "cfg": _json(redact_data(dict(job.cfg))),
-        "workspace": None if launch.workspace is None else redact_text(launch.workspace),
+        "component_args": as_json(launch.component_args),
+        "component_defaults": as_json(dict(launch.component_defaults)),
+        "given_cfg": as_json(dict(launch.cfg)),
+        "cfg": as_json(dict(job.cfg)),
+        "workspace": as_text(launch.workspace),
         "parent_run_id": launch.parent_run_id,
-        "app": None if job.app is None else _json(redact_data(job.app)),
-        "sources": _json(job.sources),
-        "log_location": job.log_location,
+        "app": None if job.app is None else as_json(job.app),
+        "sources": as_json(job.sources),
+        "log_location": as_text(job.log_location),
         "cwd": job.cwd,
         "user": job.user,
         "host": job.host,
-        "launcher": _json(job.launcher),
+        "launcher": as_json(job.launcher),
         "torchx_version": job.torchx_version,
         "state": job.state.name,
-        "reason": redact_text(job.reason),
+        "reason": as_text(job.reason),
         "state_seen_at_s": job.state_seen_at_s,
         "is_over": int(job.is_over),
     }
@@ -141,13 +154,18 @@ def from_row(row: sqlite3.Row) -> RememberedJob:
     Returns:
         The job.
     """
-    values = {name: row[name] for name in schema.COLUMNS}
+    # A file that cannot be written may lack columns of this version.
+    present = set(row.keys())
+    values: dict[str, Any] = {
+        name: row[name] if name in present else None for name in schema.COLUMNS
+    }
     launch = Launch(
         component=values.pop("component"),
         component_args=_loaded(values.pop("component_args"), []),
         component_defaults=_loaded(values.pop("component_defaults"), {}),
         workspace=values.pop("workspace"),
         parent_run_id=values.pop("parent_run_id"),
+        cfg=_loaded(values.pop("given_cfg"), {}),
     )
     state = AppState.__members__.get(values.pop("state"), AppState.UNKNOWN)
     return RememberedJob(
@@ -161,10 +179,6 @@ def from_row(row: sqlite3.Row) -> RememberedJob:
         is_over=bool(values.pop("is_over")),
         **values,
     )
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _loaded(text: str | None, default: Any) -> Any:

@@ -9,6 +9,8 @@ All times are seconds since 1970, all values are redacted before they are writte
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 GENERATION = 1
 """Files of another generation are left alone."""
 
@@ -28,6 +30,7 @@ COLUMNS: dict[str, str] = {
     "component": "TEXT",
     "component_args": "TEXT",  # JSON: list of words, or object of values
     "component_defaults": "TEXT",  # JSON: object of texts, from config files
+    "given_cfg": "TEXT NOT NULL DEFAULT '{}'",  # JSON: run options that were asked for
     "cfg": "TEXT NOT NULL DEFAULT '{}'",  # JSON: resolved run options
     "workspace": "TEXT",
     "parent_run_id": "TEXT",
@@ -46,10 +49,30 @@ COLUMNS: dict[str, str] = {
 }
 """Name -> type of the columns of ``jobs``."""
 
-STATEMENTS = (
-    f"CREATE TABLE IF NOT EXISTS jobs ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())})",
-    "CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (submitted_at_s, submission_id)",
-    "CREATE INDEX IF NOT EXISTS jobs_by_app_id ON jobs (app_id)",
-    f"PRAGMA user_version = {VERSION}",
-)
-"""Makes an empty file usable; harmless on one that is."""
+INDEXES: dict[str, str] = {
+    "jobs_by_time": "submitted_at_s, submission_id",
+    "jobs_by_app_id": "app_id",
+}
+"""Name -> columns of the indexes of ``jobs``."""
+
+
+def upgrade_statements(present: Collection[str]) -> list[str]:
+    """Lists what brings a file to this version.
+
+    Args:
+        present: Names of the columns that its table has, empty if there is no table.
+
+    Returns:
+        SQL statements.
+    """
+    if present:
+        missing = [name for name in COLUMNS if name not in present]
+        tables = [f"ALTER TABLE jobs ADD COLUMN {name} {COLUMNS[name]}" for name in missing]
+    else:
+        columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+        tables = [f"CREATE TABLE jobs ({columns})"]
+    indexes = [
+        f"CREATE INDEX IF NOT EXISTS {name} ON jobs ({columns})"
+        for name, columns in INDEXES.items()
+    ]
+    return [*tables, *indexes, f"PRAGMA user_version = {VERSION}"]
