@@ -122,8 +122,7 @@ def test_framer_cuts_overlong_lines_only_between_characters(
     )
     whole = [part for part in parts if part]
     assert not any(
-        part.endswith(b"\r") and rest.startswith(b"\n")
-        for part, rest in zip(whole, whole[1:], strict=False)
+        part.endswith(b"\r") and rest.startswith(b"\n") for part, rest in itertools.pairwise(whole)
     )
 
 

@@ -20,7 +20,6 @@ log: logging.Logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _BUSY_TIMEOUT_S = 5.0
-_SALVAGED_ROWS_PER_WRITE = 500
 # SQLite needs shared memory for its write-ahead log, which only local file systems have.
 _NETWORK_FILE_SYSTEMS = frozenset(
     (
@@ -241,25 +240,27 @@ def _is_sound(path: str) -> bool:
 
 
 def _salvage(damaged: str, path: str) -> int:
-    """Copies rows until the first unreadable one."""
-    saved = 0
-    target = _connect(path)
+    """Copies the rows before the first and behind the last unreadable page."""
     names = ", ".join(schema.COLUMNS)
     insert = f"INSERT OR IGNORE INTO jobs ({names}) VALUES ({', '.join('?' * len(schema.COLUMNS))})"
+    source, target = sqlite3.connect(damaged), _connect(path)
+    saved = 0
     try:
-        source = sqlite3.connect(damaged)
-        try:
-            rows = source.execute(f"SELECT {names} FROM jobs ORDER BY rowid DESC")
-            while batch := rows.fetchmany(_SALVAGED_ROWS_PER_WRITE):
-                with _transaction(target):
-                    saved += target.executemany(insert, batch).rowcount
-        finally:
-            source.close()
-    except sqlite3.Error as error:
-        log.debug("the rest of %s is lost: %s", damaged, error)
+        for direction in ("ASC", "DESC"):
+            rows = _readable(source, f"SELECT {names} FROM jobs ORDER BY rowid {direction}")
+            with _transaction(target):
+                saved += sum(target.execute(insert, row).rowcount for row in rows)
     finally:
+        source.close()
         target.close()
     return saved
+
+
+def _readable(connection: sqlite3.Connection, sql: str) -> Iterator[tuple[object, ...]]:
+    try:
+        yield from connection.execute(sql)
+    except sqlite3.DatabaseError as error:
+        log.debug("not readable any further: %s", error)
 
 
 def _file_system_of(path: str) -> str:
