@@ -12,13 +12,12 @@ import argparse
 import contextlib
 import dataclasses
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 SCHEMA_VERSION = 1
-"""Version of all shapes. It grows when a key is removed or changes its meaning, not for new keys."""
+"""Version of all shapes. New keys leave it; a key that goes or changes its meaning raises it."""
 
 _IDENTITIES = ("schema_version", "kind", "handle", "app_id", "scheduler")
 

@@ -13,11 +13,18 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 
 from torchx.runner.config import get_config, get_configs
 from torchx.runner.events import log_event
-from torchx.runner.prepare import copy_app, inject_env, parent_run_id_of, tracker_config_env
+from torchx.runner.prepare import (
+    copy_app,
+    inject_env,
+    inject_secrets,
+    parent_run_id_of,
+    remember_secrets_of,
+    tracker_config_env,
+)
 from torchx.runner.submit import build_and_validate, resolve_cfg
 from torchx.runner.submitted import SubmittedApps
 from torchx.runner.telemetry import note_app, runcfg_json
@@ -39,6 +46,7 @@ from torchx.specs import (
     Workspace,
     make_app_handle,
 )
+from torchx.util.redact import remember_secrets, secrets_in
 from torchx.util.types import none_throws
 
 if TYPE_CHECKING:
@@ -164,6 +172,7 @@ class Runner(SubmittedApps):
         parent_run_id: str | None = None,
         *,
         dryrun: Literal[False] = False,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppHandle: ...
 
     @overload
@@ -176,6 +185,7 @@ class Runner(SubmittedApps):
         parent_run_id: str | None = None,
         *,
         dryrun: Literal[True],
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppDryRunInfo[Any]: ...
 
     def run(
@@ -187,6 +197,7 @@ class Runner(SubmittedApps):
         parent_run_id: str | None = None,
         *,
         dryrun: bool = False,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppHandle | AppDryRunInfo[Any]:
         """Submits an app: `dryrun`, then `schedule`.
 
@@ -197,6 +208,7 @@ class Runner(SubmittedApps):
             workspace: Local code to lay over the image of the first role.
             parent_run_id: Run that this one descends from.
             dryrun: Stop before anything is submitted.
+            secret_env: Further variables for every role. Their values are never shown.
 
         Returns:
             The handle of the app; with ``dryrun`` what would be submitted.
@@ -208,7 +220,12 @@ class Runner(SubmittedApps):
         """
         with log_event("run", scheduler, runcfg=runcfg_json(cfg), workspace=str(workspace)) as ctx:
             info = self.dryrun(
-                app, scheduler, cfg=cfg, workspace=workspace, parent_run_id=parent_run_id
+                app,
+                scheduler,
+                cfg=cfg,
+                workspace=workspace,
+                parent_run_id=parent_run_id,
+                **_if_given(secret_env),
             )
             if dryrun:
                 note_app(ctx, scheduler, app.name, info._app)
@@ -224,6 +241,8 @@ class Runner(SubmittedApps):
         cfg: _Cfg | None = None,
         workspace: Workspace | str | None = None,
         parent_run_id: str | None = None,
+        *,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppDryRunInfo[Any]:
         """Makes the request that would be submitted. Workspaces are built, nothing is launched.
 
@@ -234,6 +253,7 @@ class Runner(SubmittedApps):
             workspace: Local code to lay over the image of the first role; it replaces the role's
                 own. Roles with workspaces of their own keep them.
             parent_run_id: Run that this one descends from; ``TORCHX_PARENT_RUN_ID`` wins over it.
+            secret_env: Further variables for every role. Their values are never shown.
 
         Returns:
             The request, to print or to hand to `schedule`, with the app as it would run.
@@ -244,6 +264,7 @@ class Runner(SubmittedApps):
             InvalidRunConfigException: A run option is missing or of the wrong type.
         """
         app = copy_app(app)
+        inject_secrets(app, secret_env or {})
         validate_app(app)
         parent_run_id = parent_run_id_of(parent_run_id)
         inject_env(app, scheduler, self._name, get_configured_trackers(), parent_run_id)
@@ -251,6 +272,7 @@ class Runner(SubmittedApps):
         with log_event("dryrun", scheduler, runcfg=runcfg, workspace=str(workspace)) as ctx:
             sched = self._scheduler(scheduler)
             resolved = resolve_cfg(sched, scheduler, cfg or {})
+            remember_secrets_of(app, resolved)
             build_and_validate(sched, scheduler, app, resolved, workspace)
             info: AppDryRunInfo[Any] = sched.submit_dryrun(app, resolved)
             info._scheduler = scheduler
@@ -289,6 +311,8 @@ class Runner(SubmittedApps):
         cfg: _Cfg | None = None,
         workspace: Workspace | str | None = None,
         parent_run_id: str | None = None,
+        *,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppHandle:
         """Submits the app that a component makes: `dryrun_component`, then `schedule`.
 
@@ -299,6 +323,7 @@ class Runner(SubmittedApps):
             cfg: Run options.
             workspace: Local code to lay over the image of the first role.
             parent_run_id: Run that this one descends from.
+            secret_env: Further variables for every role. Their values are never shown.
 
         Returns:
             The handle of the app.
@@ -315,6 +340,7 @@ class Runner(SubmittedApps):
                 cfg=cfg,
                 workspace=workspace,
                 parent_run_id=parent_run_id,
+                **_if_given(secret_env),
             )
             handle = self.schedule(info)
             note_app(ctx, scheduler, _app_id_of(handle), info._app)
@@ -328,6 +354,8 @@ class Runner(SubmittedApps):
         cfg: _Cfg | None = None,
         workspace: Workspace | str | None = None,
         parent_run_id: str | None = None,
+        *,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppDryRunInfo[Any]:
         """Makes the request for the app that a component makes.
 
@@ -339,6 +367,7 @@ class Runner(SubmittedApps):
             cfg: Run options.
             workspace: Local code to lay over the image of the first role.
             parent_run_id: Run that this one descends from.
+            secret_env: Further variables for every role. Their values are never shown.
 
         Returns:
             The request.
@@ -351,9 +380,15 @@ class Runner(SubmittedApps):
 
         words, values = _words_and_values(component_args)
         defaults = self._component_defaults.get(component)
+        remember_secrets(secrets_in([words, values, defaults]))
         app = materialize_appdef(get_component(component).fn, words, defaults, values)
         return self.dryrun(
-            app, scheduler, cfg=cfg, workspace=workspace, parent_run_id=parent_run_id
+            app,
+            scheduler,
+            cfg=cfg,
+            workspace=workspace,
+            parent_run_id=parent_run_id,
+            **_if_given(secret_env),
         )
 
 
@@ -389,6 +424,15 @@ def get_runner(
         component_defaults,
         scheduler_params,
     )
+
+
+class _SecretEnv(TypedDict, total=False):
+    secret_env: Mapping[str, str]
+
+
+def _if_given(secret_env: Mapping[str, str] | None) -> _SecretEnv:
+    # Subclasses of other packages override these methods without this parameter.
+    return {"secret_env": secret_env} if secret_env else {}
 
 
 def _app_id_of(handle: AppHandle) -> str:

@@ -15,6 +15,7 @@ from torchx.settings import (
 )
 from torchx.specs import AppDef, Role, Workspace, macros, make_app_handle
 from torchx.specs.lazy import raw_overrides
+from torchx.util.redact import remember_secrets, secrets_in
 from torchx.util.session import get_session_id_or_create_new
 
 logger: logging.Logger = logging.getLogger(__name__)
@@ -93,6 +94,30 @@ def inject_env(
         _warn_of_replaced(role, injected)
         # Assigned, not updated: a lazy `env` is one dict for the caller's role and its copy.
         role.env = {**role.env, **injected}
+
+
+def inject_secrets(app: AppDef, secret_env: Mapping[str, str]) -> None:
+    """Gives every role variables whose values are shown nowhere, whatever their names.
+
+    Args:
+        app: The copy to submit, changed in place.
+        secret_env: The variables; they replace those of a role.
+    """
+    if secret_env:
+        remember_secrets(secret_env)
+        for role in app.roles:
+            role.env = {**role.env, **secret_env}
+
+
+def remember_secrets_of(app: AppDef, cfg: object) -> None:
+    """Has the secrets of an app hidden from now on, also in what others say about it.
+
+    Args:
+        app: The app, checked.
+        cfg: Its run options.
+    """
+    known = [{"env": role.env, "args": role.args, "more": role.metadata} for role in app.roles]
+    remember_secrets(secrets_in([*known, app.metadata, cfg]))
 
 
 def override_workspace(app: AppDef, workspace: Workspace | str) -> None:
