@@ -15,6 +15,7 @@ from torchx.settings import (
 )
 from torchx.specs import AppDef, Role, Workspace, macros, make_app_handle
 from torchx.specs.lazy import raw_overrides
+from torchx.specs.macros import escape_macros
 from torchx.util.redact import remember_secrets, secrets_in
 from torchx.util.session import get_session_id_or_create_new
 
@@ -105,8 +106,9 @@ def inject_secrets(app: AppDef, secret_env: Mapping[str, str]) -> None:
     """
     if secret_env:
         remember_secrets(secret_env)
+        verbatim = {name: _verbatim(value) for name, value in secret_env.items()}
         for role in app.roles:
-            role.env = {**role.env, **secret_env}
+            role.env = {**role.env, **verbatim}
 
 
 def remember_secrets_of(app: AppDef, cfg: object) -> None:
@@ -149,6 +151,11 @@ def warn_of_unused_workspace(scheduler: str, workspace: Workspace | str) -> None
         is_working_directory = False
     if not is_working_directory:
         logger.warning("scheduler `%s` builds no workspaces: %s is ignored", scheduler, workspace)
+
+
+def _verbatim(value: str) -> str:
+    # What is no text is reported together with all other faults of the app.
+    return escape_macros(value) if isinstance(value, str) else value
 
 
 def _warn_of_replaced(role: Role, injected: Mapping[str, str]) -> None:
