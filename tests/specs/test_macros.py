@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchx.specs.app import Resource, Role
-from torchx.specs.macros import macros
+from torchx.specs.macros import escape_macros, macros
 from torchx.specs.mounts import BindMount
 from torchx.specs.workspace import Workspace
 
@@ -181,3 +181,14 @@ def test_macros_are_replaced_in_overridden_arguments() -> None:
     role = Role("r", "i", overrides={"args": lambda: ["${app_id}"]})
     assert VALUES.apply(role).args == ["a1"]
     assert role.args == ["${app_id}"]
+
+
+@given(texts | st.lists(pieces).map("".join))
+def test_an_escaped_text_arrives_as_it_was(text: str) -> None:
+    assert VALUES.substitute(escape_macros(text)) == text
+
+
+@pytest.mark.parametrize("text", ["${app_id}", "$app_id", "$$", "$$$(x)", "a$${img_root}"])
+def test_an_escaped_macro_is_no_macro(text: str) -> None:
+    assert escape_macros(text) != text
+    assert VALUES.substitute(escape_macros(text)) == text

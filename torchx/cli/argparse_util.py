@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 import weakref
 from argparse import Action
 from collections.abc import Callable, Sequence
 from typing import Any
-
-logger: logging.Logger = logging.getLogger(__name__)
 
 
 class ArgOnceAction(Action):
@@ -34,13 +30,14 @@ class ArgOnceAction(Action):
             SystemExit: The option was given before on this command line.
         """
         if self._filled is not None and self._filled() is namespace:
+            from torchx.cli.failures import fail
+
             option = option_string or self.dest
-            logger.error(
-                "`%s` is specified more than once",
-                option,
-                extra={"hint": f"give `{option}` once; values are separated by commas"},
+            fail(
+                f"`{option}` is specified more than once",
+                hint=f"give `{option}` once; values are separated by commas",
+                type="UsageError",
             )
-            sys.exit(1)
         self._filled = _reference(namespace)
         setattr(namespace, self.dest, values)
 

@@ -92,6 +92,7 @@ class AppHandleSubCommand(SubCommand):
         fail(
             f"app `{app_id}` does not exist on `{scheduler}`, or was removed from its records",
             hint=f"list the apps that are known there: torchx list -s {scheduler}",
+            type="UnknownAppException",
         )
 
 

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from torchx.cli.cmd_base import AppHandleSubCommand, is_missing
+from torchx.cli.json_output import add_json_option, handle_parts, print_json
 
 if TYPE_CHECKING:
     from torchx.runner.api import Runner
@@ -14,11 +15,20 @@ if TYPE_CHECKING:
 class CmdDelete(AppHandleSubCommand):
     """Ends an app if it is running and removes it from the records of its scheduler."""
 
+    def add_arguments(self, subparser: argparse.ArgumentParser) -> None:
+        """Declares the arguments.
+
+        Args:
+            subparser: The parser of this command alone.
+        """
+        super().add_arguments(subparser)
+        add_json_option(subparser)
+
     def run_with_runner(self, args: argparse.Namespace, runner: Runner) -> None:
         """Deletes the app.
 
         Args:
-            args: ``app_handle``.
+            args: ``app_handle`` and ``json``.
             runner: An open runner.
 
         Raises:
@@ -27,3 +37,5 @@ class CmdDelete(AppHandleSubCommand):
         if is_missing(runner, args.app_handle):
             self.exit_missing_app(args.app_handle)
         runner.delete(args.app_handle)
+        if args.json:
+            print_json("delete", handle_parts(args.app_handle))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, TextIO, TypedDict
 
 from torchx.cli.cmd_base import SubCommand
 from torchx.cli.failures import fail
+from torchx.cli.json_output import Failure, add_json_option, note_failure
 from torchx.cli.log_identifier import ID_FORMAT, LogIdentifier
 from torchx.cli.log_output import LogOutput, aligned_width
 from torchx.runner import get_runner
@@ -46,6 +47,8 @@ logger: logging.Logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
+_MALFORMED = "MalformedAppHandleException"
+_APPS_HINT = "see which apps there are: torchx list"
 
 
 class _Window(TypedDict, total=False):
@@ -60,6 +63,7 @@ class _Form(TypedDict, total=False):
 
     prefix: bool
     output_dir: Path
+    as_json: bool
 
 
 def validate(job_identifier: str) -> None:
@@ -87,6 +91,7 @@ def get_logs(
     until: datetime | None = None,
     prefix: bool = True,
     output_dir: Path | None = None,
+    as_json: bool = False,
 ) -> bool:
     """Writes the logs of an app, a role or some replicas, merged line by line.
 
@@ -103,6 +108,7 @@ def get_logs(
         until: Shows only what was written before this moment.
         prefix: Begins each line with ``ROLE/REPLICA``.
         output_dir: Writes one file per replica there instead, without prefixes.
+        as_json: Writes each line as a JSON object that tells role and replica.
 
     Returns:
         False if there is no such app (which is logged as well), else True.
@@ -125,6 +131,8 @@ def get_logs(
         ]
         if logs and output_dir is not None:
             _write_files(output_dir, logs)
+        elif logs and as_json:
+            _write_json(LogOutput(file), logs, streams)
         elif logs:
             _write_merged(LogOutput(file), logs, prefix)
     return bool(logs)
@@ -202,13 +210,15 @@ class CmdLog(SubCommand):
             help="which output of the replicas to show; by default what the scheduler prefers",
         )
         add("--no-prefix", action="store_true", help="do not begin lines with ROLE/REPLICA")
-        add(
+        form = subparser.add_mutually_exclusive_group()
+        form.add_argument(
             "-o",
             "--output",
             type=Path,
             metavar="DIR",
             help="write one file per replica into this directory, DIR/ROLE-REPLICA.log",
         )
+        add_json_option(form, "print one JSON object for each line")
         add(
             "identifier",
             type=str,
@@ -233,6 +243,8 @@ class CmdLog(SubCommand):
             form["prefix"] = False
         if args.output is not None:
             form["output_dir"] = args.output
+        if args.json:
+            form["as_json"] = True
         with get_runner() as runner:
             found = get_logs(
                 sys.stdout,
@@ -245,6 +257,9 @@ class CmdLog(SubCommand):
                 **form,
             )
         if found is False:
+            note_failure(
+                Failure("UnknownAppException", f"app `{args.identifier}` was not found", _APPS_HINT)
+            )
             sys.exit(1)
 
 
@@ -282,8 +297,7 @@ def _window(since: datetime | None, until: datetime | None) -> _Window:
 
 
 def _exit_malformed(identifier: str) -> NoReturn:
-    logger.error("`%s` does not name logs", identifier, extra={"hint": f"give {ID_FORMAT}"})
-    sys.exit(1)
+    fail(f"`{identifier}` does not name logs", hint=f"give {ID_FORMAT}", type=_MALFORMED)
 
 
 def _replicas(runner: Runner, target: LogIdentifier) -> list[tuple[str, int]]:
@@ -298,13 +312,11 @@ def _replicas(runner: Runner, target: LogIdentifier) -> list[tuple[str, int]]:
     replicas = find_role_replicas(app, target.role)
     if not replicas:
         identifiers = ", ".join(f"{target.app_handle}/{role.name}" for role in app.roles)
-        logger.error(
-            "app `%s` has no replicas of role `%s`",
-            target.app_handle,
-            target.role,
-            extra={"hint": f"choose one of {identifiers}"},
+        fail(
+            f"app `{target.app_handle}` has no replicas of role `{target.role}`",
+            hint=f"choose one of {identifiers}",
+            type="UnknownRole",
         )
-        sys.exit(1)
     return replicas
 
 
@@ -317,7 +329,7 @@ def _wait_for_app_started(runner: Runner, app_handle: str) -> bool:
             logger.warning(
                 "app `%s` was not found",
                 app_handle,
-                extra={"word": "error", "hint": "see which apps there are: torchx list"},
+                extra={"word": "error", "hint": _APPS_HINT},
             )
             return False
         if is_started(status.state):
@@ -363,6 +375,15 @@ def _write_merged(output: LogOutput, logs: list[_Log], with_prefix: bool) -> Non
         # handed in just takes no more.
         if output.is_stream:
             raise
+
+
+def _write_json(output: LogOutput, logs: list[_Log], streams: Stream | None) -> None:
+    from torchx.cli.log_json import JsonLines
+    from torchx.schedulers.merge import copy_all
+
+    lines = JsonLines(output, None if streams is None else str(streams.value))
+    copy_all([(lines.writer(role, replica), stream) for role, replica, stream in logs])
+    lines.finish()
 
 
 def _write_files(directory: Path, logs: list[_Log]) -> None:

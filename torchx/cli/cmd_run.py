@@ -37,6 +37,7 @@ from torchx.cli.scheduler_cfg import (
     parse_scheduler_args,
     parse_scheduler_json,
 )
+from torchx.cli.secret_options import add_secret_options, read_secret_env
 from torchx.cli.waiting import cancelled_if_interrupted, join_log_thread, shown_status
 from torchx.runner import config, get_runner
 from torchx.schedulers import get_default_scheduler_name, get_scheduler_factories
@@ -154,6 +155,7 @@ class CmdRun(SubCommand):
             action="store_true",
             help="follow the logs with one thread per replica, without waiting for a start",
         )
+        add_secret_options(subparser)
         add("--stdin", action="store_true", help="read all of this as a JSON object from stdin")
         add_json_option(subparser, "print one JSON object instead of the handle")
         add(
@@ -271,8 +273,11 @@ class CmdRun(SubCommand):
         ):
             fill_from_config(args.scheduler, args.scheduler_cfg)
             component_args = args.component_args_str or args.component_args
+            secret_env = read_secret_env(args.env_file, args.secret_env)
+            # Runners of other packages need not know of it.
+            secrets: dict[str, Any] = {"secret_env": secret_env} if secret_env else {}
             if args.dryrun:
-                print_dryrun(args, self._dryrun(runner, args, component_args))
+                print_dryrun(args, self._dryrun(runner, args, component_args, secrets))
                 return
             app_handle = runner.run_component(
                 args.component_name,
@@ -281,11 +286,16 @@ class CmdRun(SubCommand):
                 workspace=args.workspace,
                 cfg=args.scheduler_cfg,
                 parent_run_id=args.parent_run_id,
+                **secrets,
             )
         self._follow(runner, args, app_handle)
 
     def _dryrun(
-        self, runner: Runner, args: TorchXRunArgs, component_args: list[str] | dict[str, Any]
+        self,
+        runner: Runner,
+        args: TorchXRunArgs,
+        component_args: list[str] | dict[str, Any],
+        secrets: dict[str, Any],
     ) -> AppDryRunInfo[Any]:
         return runner.dryrun_component(
             args.component_name,
@@ -294,6 +304,7 @@ class CmdRun(SubCommand):
             workspace=Workspace.from_str(args.workspace) if args.workspace else None,
             cfg=args.scheduler_cfg,
             parent_run_id=args.parent_run_id,
+            **secrets,
         )
 
     def _follow(self, runner: Runner, args: TorchXRunArgs, app_handle: str) -> None:
@@ -406,6 +417,7 @@ def _invalid_config_reported(scheduler: str) -> Iterator[None]:
             f"Invalid scheduler configuration: {error}",
             hint=f"{advice}give options with `-cfg key1=value1,key2=value2` or in section"
             f" [{scheduler}] of .torchxconfig; see `torchx runopts {scheduler}`",
+            type=type(error).__name__,
         )
 
 
@@ -417,4 +429,5 @@ def _component_errors_reported(component: str) -> Iterator[None]:
         fail(
             f"cannot run component `{component}`: {error}",
             hint=error.hint or "`torchx builtins` lists components; FILE.py:FUNCTION is your own",
+            type=type(error).__name__,
         )

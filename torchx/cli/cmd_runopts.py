@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torchx.cli.cmd_base import SubCommand
+from torchx.cli.json_output import add_json_option, print_json
 from torchx.util.colors import paint
 
 if TYPE_CHECKING:
@@ -25,12 +26,13 @@ class CmdRunopts(SubCommand):
         subparser.add_argument(
             "scheduler", type=str, nargs="?", help="name of one scheduler; all by default"
         )
+        add_json_option(subparser)
 
     def run(self, args: argparse.Namespace) -> None:
         """Prints the options of one scheduler or of all.
 
         Args:
-            args: ``scheduler``.
+            args: ``scheduler`` and ``json``.
 
         Raises:
             SystemExit: There is no scheduler of that name.
@@ -42,8 +44,31 @@ class CmdRunopts(SubCommand):
             names = runner.scheduler_backends()
             if args.scheduler and args.scheduler not in names:
                 raise UnknownSchedulerException(args.scheduler, known=names)
-            for name in [args.scheduler] if args.scheduler else names:
+            shown = [args.scheduler] if args.scheduler else names
+            if args.json:
+                print_json("runopts", {"schedulers": [_as_data(runner, name) for name in shown]})
+                return
+            for name in shown:
                 print(f"{paint(f'{name}:', 'GREEN', sys.stdout)}{_options(runner, name)}\n")
+
+
+def _as_data(runner: Runner, scheduler: str) -> dict[str, Any]:
+    from torchx.specs.runopts import get_type_name
+
+    try:
+        options = [
+            {
+                "name": name,
+                "type": get_type_name(option.opt_type),
+                "required": option.is_required,
+                "default": option.default,
+                "help": option.help,
+            }
+            for name, option in runner.scheduler_run_opts(scheduler)
+        ]
+    except (Exception, SystemExit) as error:
+        return {"name": scheduler, "options": [], "error": str(error) or type(error).__name__}
+    return {"name": scheduler, "options": options, "error": None}
 
 
 def _options(runner: Runner, scheduler: str) -> str:

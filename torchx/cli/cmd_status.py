@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from torchx.cli.cmd_base import AppHandleSubCommand
-from torchx.cli.json_output import add_json_option, print_json
+from torchx.cli.json_output import add_json_option, handle_parts, print_json
 from torchx.cli.state_colors import paint_states
 from torchx.util.redact import redact_text
 
@@ -52,9 +52,7 @@ class CmdStatus(AppHandleSubCommand):
         Raises:
             SystemExit: The app does not exist.
         """
-        from torchx.specs import parse_app_handle
-
-        scheduler, _, app_id = parse_app_handle(args.app_handle)
+        identity = handle_parts(args.app_handle)
         status = runner.status(args.app_handle)
         if status is None:
             self.exit_missing_app(args.app_handle)
@@ -62,5 +60,4 @@ class CmdStatus(AppHandleSubCommand):
         if not args.json:
             print(paint_states(redact_text(status.format(roles)), sys.stdout))
             return
-        identity = {"handle": args.app_handle, "app_id": app_id, "scheduler": scheduler}
         print_json("status", {**identity, **status.to_json(roles), "ui_url": status.ui_url})

@@ -91,6 +91,8 @@ def relaunch_command(job: RememberedJob) -> str:
         words += ["-cfg", options]
     if launch.workspace and launch.workspace.removeprefix("file://") != job.cwd:
         words += ["--workspace", launch.workspace]
+    for name in launch.secrets:
+        words += ["--secret-env", name]
     if launch.parent_run_id:
         words += ["--parent_run_id", launch.parent_run_id]
     words += [launch.component, *launch.component_args]

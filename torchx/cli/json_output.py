@@ -12,13 +12,12 @@ import argparse
 import contextlib
 import dataclasses
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 SCHEMA_VERSION = 1
-"""Version of all shapes. It grows when a key is removed or changes its meaning, not for new keys."""
+"""Version of all shapes. New keys leave it; a key that goes or changes its meaning raises it."""
 
 _IDENTITIES = ("schema_version", "kind", "handle", "app_id", "scheduler")
 
@@ -67,12 +66,12 @@ class _Session:
 
 
 def add_json_option(
-    parser: argparse.ArgumentParser, help: str = "print one JSON object on one line"
+    parser: argparse._ActionsContainer, help: str = "print one JSON object on one line"
 ) -> None:
     """Declares ``--json``; ``args.json`` tells whether it was given.
 
     Args:
-        parser: The parser of a sub-command.
+        parser: The parser of a sub-command, or a group of its options.
         help: What the option does.
     """
     parser.add_argument("--json", action=JsonFlag, help=help)
@@ -89,6 +88,24 @@ def print_json(kind: str, data: Mapping[str, Any]) -> None:
     envelope = {"schema_version": SCHEMA_VERSION, "kind": kind}
     print(json_text({**envelope, **data}), flush=True)
     _Session.is_answered = True
+
+
+def handle_parts(app_handle: str) -> dict[str, str]:
+    """Returns the keys by which all answers about one app name it.
+
+    Args:
+        app_handle: Its handle.
+
+    Returns:
+        ``handle``, ``app_id`` and ``scheduler``.
+
+    Raises:
+        MalformedAppHandleException: The handle is none.
+    """
+    from torchx.specs import parse_app_handle
+
+    scheduler, _, app_id = parse_app_handle(app_handle)
+    return {"handle": app_handle, "app_id": app_id, "scheduler": scheduler}
 
 
 def json_text(value: object) -> str:
@@ -146,11 +163,18 @@ def errors_as_json() -> Iterator[None]:
     except SystemExit as end:
         exit_code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if exit_code and _Session.is_asked_for and not _Session.is_answered:
-            text = end.code if isinstance(end.code, str) else f"exit code {exit_code}"
-            failure = _Session.failure or Failure("SystemExit", text, "standard error tells more")
+            failure = _Session.failure or _failure_of(end)
             error = dataclasses.asdict(failure) | {"exit_code": exit_code}
             print_json("error", {"error": error})
         raise
+
+
+def _failure_of(end: SystemExit) -> Failure:
+    message = getattr(end, "message", None)
+    if message is not None:
+        return Failure("UsageError", message, "add --help behind the component for its arguments")
+    text = end.code if isinstance(end.code, str) else f"the command ended with code {end.code}"
+    return Failure("SystemExit", text, "see what was printed on standard error")
 
 
 def _own_words(words: Sequence[str], parser: argparse.ArgumentParser | None) -> Iterator[str]:

@@ -58,9 +58,13 @@ class LazyCommand(SubCommand):
 
 
 class MainParser(argparse.ArgumentParser):
-    """A parser whose errors can be told as JSON, too."""
+    """A parser whose errors can be told as JSON, too.
 
-    _words: Sequence[str] = ()
+    Attributes:
+        words: What it was last given to parse.
+    """
+
+    words: Sequence[str] = ()
 
     # The signatures of argparse are overloads on the type of the namespace.
     def parse_known_args(  # type: ignore[override]
@@ -75,7 +79,7 @@ class MainParser(argparse.ArgumentParser):
         Returns:
             The filled namespace and the words that were not understood.
         """
-        self._words = sys.argv[1:] if args is None else args
+        self.words = sys.argv[1:] if args is None else args
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
@@ -92,7 +96,7 @@ class MainParser(argparse.ArgumentParser):
         message = redact_text(message)
         hint = f"see `{self.prog} --help`"
         json_output.note_failure(json_output.Failure("UsageError", message, hint))
-        json_output.expect_json(self._words, self)
+        json_output.expect_json(self.words, self)
         super().error(message)
 
 

@@ -7,6 +7,7 @@ import sys
 
 from torchx.cli import live
 from torchx.util.colors import color_code, paint
+from torchx.util.redact import redact_text
 
 _DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 _WORD_COLORS = {"error": "RED", "warning": "YELLOW"}
@@ -29,7 +30,7 @@ class CliFormatter(logging.Formatter):
         )
 
     def format(self, record: logging.LogRecord) -> str:
-        """Formats a record.
+        """Formats a record, without the secrets in it.
 
         Args:
             record: The record.
@@ -37,6 +38,9 @@ class CliFormatter(logging.Formatter):
         Returns:
             One line, or more for a record with a hint or a traceback.
         """
+        return redact_text(self._format(record))
+
+    def _format(self, record: logging.LogRecord) -> str:
         hint = getattr(record, "hint", None)
         if hint is None:
             return super().format(record)

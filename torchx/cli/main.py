@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from torchx.cli.cmd_base import SubCommand
-from torchx.cli.json_output import errors_as_json
+from torchx.cli.json_output import errors_as_json, print_json
 from torchx.cli.lazy import CommandParser, LazyCommand, MainParser
 from torchx.util.entrypoints import load_group
 
@@ -191,7 +191,10 @@ class _VersionAction(argparse.Action):
     ) -> None:
         from torchx.version import __version__
 
-        print(f"torchx-{__version__}")
+        if "--json" in getattr(parser, "words", ()):
+            print_json("version", {"version": __version__})
+        else:
+            print(f"torchx-{__version__}")
         parser.exit()
 
 

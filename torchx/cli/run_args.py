@@ -29,6 +29,8 @@ class TorchXRunArgs:
         component_args: Arguments of the component by name, already of their types.
         component_args_str: Arguments of the component as words; they win over ``component_args``.
         json: Print one JSON object instead of the handle.
+        env_file: Files of variables for all replicas, whose values are never shown.
+        secret_env: Names of variables of this process for all replicas, never shown either.
     """
 
     component_name: str
@@ -44,6 +46,8 @@ class TorchXRunArgs:
     component_args: dict[str, Any] = field(default_factory=dict)
     component_args_str: list[str] = field(default_factory=list)
     json: bool = False
+    env_file: list[str] = field(default_factory=list)
+    secret_env: list[str] = field(default_factory=list)
 
 
 def torchx_run_args_from_json(json_data: dict[str, Any]) -> TorchXRunArgs:
@@ -107,6 +111,8 @@ def torchx_run_args_from_argparse(
         component_args={},
         component_args_str=component_args,
         json=getattr(args, "json", False),
+        env_file=getattr(args, "env_file", None) or [],
+        secret_env=getattr(args, "secret_env", None) or [],
     )
 
 

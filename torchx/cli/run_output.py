@@ -6,7 +6,7 @@ from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from torchx.cli.app_text import format_app
-from torchx.cli.json_output import print_json
+from torchx.cli.json_output import handle_parts, print_json
 from torchx.cli.run_args import TorchXRunArgs
 from torchx.util.redact import redact_text, secrets_in
 
@@ -47,13 +47,8 @@ def print_outcome(app_handle: str, status: AppStatus | None) -> None:
         app_handle: Its handle.
         status: Its status, if it is known.
     """
-    from torchx.specs import parse_app_handle
-
-    scheduler, _, app_id = parse_app_handle(app_handle)
     outcome = {
-        "handle": app_handle,
-        "app_id": app_id,
-        "scheduler": scheduler,
+        **handle_parts(app_handle),
         "state": status.state.name if status is not None else None,
         "ui_url": status.ui_url if status is not None else None,
     }

@@ -13,12 +13,19 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 
 from torchx.runner.bookkeeping import note_component, note_launch
 from torchx.runner.config import get_config, get_configs
 from torchx.runner.events import log_event
-from torchx.runner.prepare import copy_app, inject_env, parent_run_id_of, tracker_config_env
+from torchx.runner.prepare import (
+    copy_app,
+    inject_env,
+    inject_secrets,
+    parent_run_id_of,
+    remember_secrets_of,
+    tracker_config_env,
+)
 from torchx.runner.remembered import RememberedJobs
 from torchx.runner.submit import build_and_validate, resolve_cfg
 from torchx.runner.telemetry import note_app, runcfg_json
@@ -41,6 +48,7 @@ from torchx.specs import (
     Workspace,
     make_app_handle,
 )
+from torchx.util.redact import remember_secrets, secrets_in
 from torchx.util.types import none_throws
 
 if TYPE_CHECKING:
@@ -166,6 +174,7 @@ class Runner(RememberedJobs):
         parent_run_id: str | None = None,
         *,
         dryrun: Literal[False] = False,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppHandle: ...
 
     @overload
@@ -178,6 +187,7 @@ class Runner(RememberedJobs):
         parent_run_id: str | None = None,
         *,
         dryrun: Literal[True],
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppDryRunInfo[Any]: ...
 
     def run(
@@ -189,6 +199,7 @@ class Runner(RememberedJobs):
         parent_run_id: str | None = None,
         *,
         dryrun: bool = False,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppHandle | AppDryRunInfo[Any]:
         """Submits an app: `dryrun`, then `schedule`.
 
@@ -199,6 +210,7 @@ class Runner(RememberedJobs):
             workspace: Local code to lay over the image of the first role.
             parent_run_id: Run that this one descends from.
             dryrun: Stop before anything is submitted.
+            secret_env: Further variables for every role. Their values are never shown.
 
         Returns:
             The handle of the app; with ``dryrun`` what would be submitted.
@@ -210,7 +222,12 @@ class Runner(RememberedJobs):
         """
         with log_event("run", scheduler, runcfg=runcfg_json(cfg), workspace=str(workspace)) as ctx:
             info = self.dryrun(
-                app, scheduler, cfg=cfg, workspace=workspace, parent_run_id=parent_run_id
+                app,
+                scheduler,
+                cfg=cfg,
+                workspace=workspace,
+                parent_run_id=parent_run_id,
+                **_if_given(secret_env),
             )
             if dryrun:
                 note_app(ctx, scheduler, app.name, info._app)
@@ -226,6 +243,8 @@ class Runner(RememberedJobs):
         cfg: _Cfg | None = None,
         workspace: Workspace | str | None = None,
         parent_run_id: str | None = None,
+        *,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppDryRunInfo[Any]:
         """Makes the request that would be submitted. Workspaces are built, nothing is launched.
 
@@ -236,6 +255,7 @@ class Runner(RememberedJobs):
             workspace: Local code to lay over the image of the first role; it replaces the role's
                 own. Roles with workspaces of their own keep them.
             parent_run_id: Run that this one descends from; ``TORCHX_PARENT_RUN_ID`` wins over it.
+            secret_env: Further variables for every role. Their values are never shown.
 
         Returns:
             The request, to print or to hand to `schedule`, with the app as it would run.
@@ -246,6 +266,7 @@ class Runner(RememberedJobs):
             InvalidRunConfigException: A run option is missing or of the wrong type.
         """
         app = copy_app(app)
+        inject_secrets(app, secret_env or {})
         validate_app(app)
         parent_run_id = parent_run_id_of(parent_run_id)
         inject_env(app, scheduler, self._name, get_configured_trackers(), parent_run_id)
@@ -253,10 +274,11 @@ class Runner(RememberedJobs):
         with log_event("dryrun", scheduler, runcfg=runcfg, workspace=str(workspace)) as ctx:
             sched = self._scheduler(scheduler)
             resolved = resolve_cfg(sched, scheduler, cfg or {})
+            remember_secrets_of(app, resolved)
             build_and_validate(sched, scheduler, app, resolved, workspace)
             info: AppDryRunInfo[Any] = sched.submit_dryrun(app, resolved)
             info._scheduler = scheduler
-            note_launch(info, cfg or {}, workspace, parent_run_id)
+            note_launch(info, cfg or {}, workspace, parent_run_id, secret_env or {})
             note_app(ctx, scheduler, app.name, app)
             return info
 
@@ -299,6 +321,8 @@ class Runner(RememberedJobs):
         cfg: _Cfg | None = None,
         workspace: Workspace | str | None = None,
         parent_run_id: str | None = None,
+        *,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppHandle:
         """Submits the app that a component makes: `dryrun_component`, then `schedule`.
 
@@ -309,6 +333,7 @@ class Runner(RememberedJobs):
             cfg: Run options.
             workspace: Local code to lay over the image of the first role.
             parent_run_id: Run that this one descends from.
+            secret_env: Further variables for every role. Their values are never shown.
 
         Returns:
             The handle of the app.
@@ -325,6 +350,7 @@ class Runner(RememberedJobs):
                 cfg=cfg,
                 workspace=workspace,
                 parent_run_id=parent_run_id,
+                **_if_given(secret_env),
             )
             handle = self.schedule(info)
             note_app(ctx, scheduler, _app_id_of(handle), info._app)
@@ -338,6 +364,8 @@ class Runner(RememberedJobs):
         cfg: _Cfg | None = None,
         workspace: Workspace | str | None = None,
         parent_run_id: str | None = None,
+        *,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppDryRunInfo[Any]:
         """Makes the request for the app that a component makes.
 
@@ -349,6 +377,7 @@ class Runner(RememberedJobs):
             cfg: Run options.
             workspace: Local code to lay over the image of the first role.
             parent_run_id: Run that this one descends from.
+            secret_env: Further variables for every role. Their values are never shown.
 
         Returns:
             The request.
@@ -361,9 +390,15 @@ class Runner(RememberedJobs):
 
         words, values = _words_and_values(component_args)
         defaults = self._component_defaults.get(component)
+        remember_secrets(secrets_in([words, values, defaults]))
         app = materialize_appdef(get_component(component).fn, words, defaults, values)
         info = self.dryrun(
-            app, scheduler, cfg=cfg, workspace=workspace, parent_run_id=parent_run_id
+            app,
+            scheduler,
+            cfg=cfg,
+            workspace=workspace,
+            parent_run_id=parent_run_id,
+            **_if_given(secret_env),
         )
         note_component(info, component, component_args, defaults)
         return info
@@ -377,6 +412,7 @@ class Runner(RememberedJobs):
         workspace: Workspace | str | None = None,
         *,
         dryrun: bool = False,
+        secret_env: Mapping[str, str] | None = None,
     ) -> AppHandle | AppDryRunInfo[Any]:
         """Launches a remembered job again, from the directory that it was launched from.
 
@@ -387,6 +423,8 @@ class Runner(RememberedJobs):
             cfg: Run options that replace those of the job.
             workspace: Workspace to use instead of the job's.
             dryrun: Stop before anything is submitted.
+            secret_env: Further variables for every role. Their values are never shown. Those of the
+                first time are taken from the environment of this process if they are not given.
 
         Returns:
             The handle of the new app; with ``dryrun`` what would be submitted.
@@ -395,30 +433,14 @@ class Runner(RememberedJobs):
             UnknownAppException: No such job is remembered.
             RelaunchError: It cannot be launched again as it was.
         """
-        from torchx.runner.relaunch import plan_relaunch, working_directory_of
+        from torchx.runner.relaunch import relaunch
 
         job = self.job(app_handle)
         if job is None:
             raise UnknownAppException(app_handle)
-        with working_directory_of(job):
-            plan = plan_relaunch(
-                job, lambda name: get_component(name).fn, component_args, scheduler, cfg
-            )
-            info = self.dryrun(
-                plan.app,
-                scheduler or job.scheduler,
-                cfg=plan.cfg,
-                workspace=plan.launch.workspace if workspace is None else workspace,
-                parent_run_id=plan.launch.parent_run_id,
-            )
-            if plan.launch.component is not None:
-                note_component(
-                    info,
-                    plan.launch.component,
-                    plan.launch.component_args,
-                    plan.launch.component_defaults,
-                )
-            return info if dryrun else self.schedule(info)
+        return relaunch(
+            self, job, component_args, scheduler, cfg, workspace, secret_env, dryrun=dryrun
+        )
 
 
 def get_runner(
@@ -453,6 +475,15 @@ def get_runner(
         component_defaults,
         scheduler_params,
     )
+
+
+class _SecretEnv(TypedDict, total=False):
+    secret_env: Mapping[str, str]
+
+
+def _if_given(secret_env: Mapping[str, str] | None) -> _SecretEnv:
+    # Subclasses of other packages override these methods without this parameter.
+    return {"secret_env": secret_env} if secret_env else {}
 
 
 def _app_id_of(handle: AppHandle) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +162,7 @@ def note_launch(
     cfg: object,
     workspace: Workspace | str | None,
     parent_run_id: str | None,
+    secret_env: Iterable[str],
 ) -> None:
     """Notes on a request what its app was made from.
 
@@ -170,6 +171,7 @@ def note_launch(
         cfg: Run options that were asked for.
         workspace: Local code to lay over the image of the first role.
         parent_run_id: Run that the job descends from.
+        secret_env: Names of variables whose values are never shown.
     """
     from torchx.runner.store import Launch
 
@@ -177,6 +179,7 @@ def note_launch(
         workspace=str(workspace) if workspace else None,
         parent_run_id=parent_run_id,
         cfg=_as_mapping(cfg),
+        secrets=list(secret_env),
     )
 
 

@@ -15,6 +15,8 @@ from torchx.settings import (
 )
 from torchx.specs import AppDef, Role, Workspace, macros, make_app_handle
 from torchx.specs.lazy import raw_overrides
+from torchx.specs.macros import escape_macros
+from torchx.util.redact import remember_secrets, secrets_in
 from torchx.util.session import get_session_id_or_create_new
 
 logger: logging.Logger = logging.getLogger(__name__)
@@ -95,6 +97,31 @@ def inject_env(
         role.env = {**role.env, **injected}
 
 
+def inject_secrets(app: AppDef, secret_env: Mapping[str, str]) -> None:
+    """Gives every role variables whose values are shown nowhere, whatever their names.
+
+    Args:
+        app: The copy to submit, changed in place.
+        secret_env: The variables; they replace those of a role.
+    """
+    if secret_env:
+        remember_secrets(secret_env)
+        verbatim = {name: _verbatim(value) for name, value in secret_env.items()}
+        for role in app.roles:
+            role.env = {**role.env, **verbatim}
+
+
+def remember_secrets_of(app: AppDef, cfg: object) -> None:
+    """Has the secrets of an app hidden from now on, also in what others say about it.
+
+    Args:
+        app: The app, checked.
+        cfg: Its run options.
+    """
+    known = [{"env": role.env, "args": role.args, "more": role.metadata} for role in app.roles]
+    remember_secrets(secrets_in([*known, app.metadata, cfg]))
+
+
 def override_workspace(app: AppDef, workspace: Workspace | str) -> None:
     """Gives the first role the workspace that the caller named.
 
@@ -124,6 +151,11 @@ def warn_of_unused_workspace(scheduler: str, workspace: Workspace | str) -> None
         is_working_directory = False
     if not is_working_directory:
         logger.warning("scheduler `%s` builds no workspaces: %s is ignored", scheduler, workspace)
+
+
+def _verbatim(value: str) -> str:
+    # What is no text is reported together with all other faults of the app.
+    return escape_macros(value) if isinstance(value, str) else value
 
 
 def _warn_of_replaced(role: Role, injected: Mapping[str, str]) -> None:

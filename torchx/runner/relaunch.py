@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torchx.errors import TorchXError
+from torchx.runner.bookkeeping import note_component
 from torchx.runner.store.app_data import app_from_data
 from torchx.runner.store.records import RememberedJob
 from torchx.settings import (
@@ -18,10 +19,11 @@ from torchx.settings import (
     ENV_TORCHX_PARENT_RUN_ID,
     ENV_TORCHX_TRACKERS,
 )
-from torchx.specs import AppDef, CfgVal
+from torchx.specs import AppDef, AppDryRunInfo, AppHandle, CfgVal, Workspace
 from torchx.util.redact import REDACTED
 
 if TYPE_CHECKING:
+    from torchx.runner.api import Runner
     from torchx.runner.store import Launch
 
 logger: logging.Logger = logging.getLogger(__name__)
@@ -53,6 +55,57 @@ class Relaunch(NamedTuple):
     app: AppDef
     launch: Launch
     cfg: dict[str, CfgVal]
+
+
+def relaunch(
+    runner: Runner,
+    job: RememberedJob,
+    component_args: Sequence[str] = (),
+    scheduler: str | None = None,
+    cfg: Mapping[str, CfgVal] | None = None,
+    workspace: Workspace | str | None = None,
+    secret_env: Mapping[str, str] | None = None,
+    *,
+    dryrun: bool = False,
+) -> AppHandle | AppDryRunInfo[Any]:
+    """Launches a job again, see `Runner.rerun`.
+
+    Args:
+        runner: The runner to launch it with.
+        job: The job.
+        component_args: Words that replace arguments of its component.
+        scheduler: Scheduler to use instead.
+        cfg: Run options that replace those of the job.
+        workspace: Workspace to use instead of the job's.
+        secret_env: Variables whose values are never shown.
+        dryrun: Stop before anything is submitted.
+
+    Returns:
+        The handle of the new app; with ``dryrun`` what would be submitted.
+
+    Raises:
+        RelaunchError: It cannot be launched again as it was.
+    """
+    from torchx.runner.api import get_component
+
+    given = secret_env or {}
+    secrets = {name: _from_environment(name) for name in job.launch.secrets if name not in given}
+    with working_directory_of(job):
+        plan = plan_relaunch(
+            job, lambda name: get_component(name).fn, component_args, scheduler, cfg
+        )
+        info = runner.dryrun(
+            plan.app,
+            scheduler or job.scheduler,
+            cfg=plan.cfg,
+            workspace=plan.launch.workspace if workspace is None else workspace,
+            parent_run_id=plan.launch.parent_run_id,
+            secret_env={**secrets, **given},
+        )
+        launch = plan.launch
+        if launch.component is not None:
+            note_component(info, launch.component, launch.component_args, launch.component_defaults)
+        return info if dryrun else runner.schedule(info)
 
 
 def plan_relaunch(
@@ -168,11 +221,12 @@ def _app_of(job: RememberedJob) -> AppDef:
             f"the definition of `{job.name}` was not remembered", hint="submit it anew"
         )
     app = app_from_data(job.app)
+    injected = _INJECTED_ENV.union(job.launch.secrets)
     for role in app.roles:
         role.env = {
             name: _from_environment(name) if REDACTED in value else value
             for name, value in role.env.items()
-            if name not in _INJECTED_ENV and not _is_tracker_config(name)
+            if name not in injected and not _is_tracker_config(name)
         }
         # The image was built from the workspace as it was then, and is what ran.
         role.workspace = None

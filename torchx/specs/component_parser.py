@@ -18,12 +18,25 @@ from typing import Any
 from torchx.specs.argument_types import ArgumentType, Optionally, Primitive
 from torchx.specs.docstrings import TorchXArgumentHelpFormatter, get_fn_docstring
 from torchx.specs.parameters import Component, ComponentParameter, component_parameters
+from torchx.util.redact import redact_text
 from torchx.util.types import to_bool
 
 logger: logging.Logger = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"-\.?\d")
 _PLAIN_METAVAR = re.compile(r"[^\s\[\]()]+")
+
+
+class ComponentUsageExit(SystemExit):
+    """Ends the process because the command line of a component is wrong.
+
+    Attributes:
+        message: What is wrong with it, which has been printed already.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(2)
+        self.message = message
 
 
 class ComponentParser(argparse.ArgumentParser):
@@ -135,12 +148,19 @@ class ComponentParser(argparse.ArgumentParser):
         return [*kept, *new_options, *separator, *tail]
 
     def error(self, message: str) -> Any:
-        """Prints usage and message and exits with status 2.
+        """Prints usage and message, without secrets, and exits with status 2.
 
         Args:
             message: What is wrong.
+
+        Raises:
+            ComponentUsageExit: Always.
         """
-        super().error(message + self._advice)
+        message = redact_text(message + self._advice)
+        try:
+            super().error(message)
+        except SystemExit:
+            raise ComponentUsageExit(message) from None
 
     def _add_help_option(self) -> None:
         # A component's own parameter wins; -h is the single-letter form of a parameter h.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from torchx.specs import lazy
@@ -110,6 +110,25 @@ class macros:
                 A new dict.
             """
             return dict(vars(self))
+
+
+def escape_macros(text: str) -> str:
+    """Returns the text that becomes this one when macros are substituted.
+
+    Args:
+        text: Any text, for example a password with a ``$``.
+
+    Returns:
+        The text itself if substitution leaves it alone.
+    """
+    known = {field.name for field in fields(macros.Values)}
+
+    def escaped(placeholder: re.Match[str]) -> str:
+        name = placeholder["named"] or placeholder["braced"]
+        is_macro = placeholder["escaped"] or name in known
+        return placeholder[0].replace("$", "$$") if is_macro else placeholder[0]
+
+    return re.sub(_PLACEHOLDER, escaped, text)
 
 
 def _substitute(text: str, values: Mapping[str, str]) -> str:

@@ -36,8 +36,7 @@ _WORD_PAIR = re.compile(r"(?P<head>(?P<name>-{0,2}[\w.\-]+)=)(?P<value>.+)", re.
 _SELECTOR_FIELDS = frozenset(("operator", "effect"))
 # A mapping of nothing else tells where a secret is, not what it is.
 _REFERENCE_FIELDS = frozenset(
-    ("arn", "default_mode", "defaultMode", "id", "items", "key", "name", "namespace", "optional")
-    + ("secret_name", "secretName")
+    ("arn", "defaultMode", "id", "items", "key", "name", "namespace", "optional", "secretName")
 )
 
 
@@ -247,7 +246,7 @@ def _leaves(value: object, depth: int) -> Iterator[str]:
 
 
 def _secret_keys(mapping: Mapping[Any, Any]) -> set[object]:
-    keys = {
+    keys: set[object] = {
         key
         for key, item in mapping.items()
         if isinstance(key, str) and is_secret_name(key) and not _is_reference(item)
@@ -271,9 +270,9 @@ def _is_something(value: object) -> bool:
     return not isinstance(value, bool) and bool(value)
 
 
-def _can_be_found(secret: str) -> bool:
+def _can_be_found(secret: object) -> bool:
     """Shorter texts are part of too many others to be replaced there."""
-    return len(secret) >= _SHORTEST_SECRET and secret != REDACTED
+    return isinstance(secret, str) and len(secret) >= _SHORTEST_SECRET and secret != REDACTED
 
 
 def _spellings(secrets: Iterable[str]) -> tuple[str, ...]:

@@ -34,7 +34,20 @@ _SECRET_ENDINGS = ("token", "password", "passwd", "passphrase", "secret", "apike
 _SUFFIXES = frozenset(("value", "string", "text", "base64", "b64"))
 _COUNTERS = frozenset(["batch", "count", "max", "min", "n", "new", "num", "per", "total"])
 _PLAIN_KEYS = frozenset(
-    "cache column foreign group index label object partition primary public sort topology".split()
+    [
+        "cache",
+        "column",
+        "foreign",
+        "group",
+        "index",
+        "label",
+        "object",
+        "partition",
+        "primary",
+        "public",
+        "sort",
+        "topology",
+    ]
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 

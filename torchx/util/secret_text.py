@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torchx.util.secret_names import REDACTED, is_plain_word
 
@@ -29,35 +30,63 @@ _CLOUD_KEY = re.compile(
     r")"
 )
 _URI_PASSWORD = re.compile(r"(?P<head>://[^\s/:@?#'\"]*:)[^\s/'\"]+(?=@)")
-_URI_USER = re.compile(r"(?<=://)[^\s/:@?#'\"<>]{20,}(?=@)")
+_URI_USER = re.compile(r"(?P<head>://)[^\s/:@?#'\"<>]{20,}(?=@)")
 _AUTHORIZATION = re.compile(
     r"(?P<head>(?<!\w)authorization\\*[\"']?\s*[:=]\s*\\*[\"']?)"
     r"(?P<value>(?:(?:basic|bearer|digest|token)[ \t]+)?[^\s\"',;\\]+)",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"(?P<head>(?<!\w)bearer[ \t]+)[\w.~+/\-]{16,}=*", re.IGNORECASE)
-_QUOTED = r"(?P<open>\\*[\"'])[^\"'\\]*(?P<close>(?P=open))|\\*[\"']\S*"
-_PAIR = re.compile(rf"(?<![\w.\-])(?P<name>[\w.\-]+)=(?:{_QUOTED}|[^\s&,;'\"]+)")
-_ITEM = re.compile(
-    r"(?P<head>(?P<quote>\\*[\"'])(?P<name>[\w.\-]+)(?P=quote)\s*:\s*)"
-    rf"(?:{_QUOTED}|[^\s,\"'\]}}{{\[]+)"
+_SIGNATURE = re.compile(
+    r"(?P<head>[?&](?:sig|signature|x-amz-signature|x-goog-signature)=)[\w%+/\-]{16,}=*",
+    re.IGNORECASE,
 )
-_FIELD = re.compile(rf"(?<![\w.\-])(?P<name>[\w.\-]+):[ \t]+(?:{_QUOTED}|(?P<word>[^\s,;'\"]+))")
-_FLAG = re.compile(
-    r"(?<![\w\-])(?P<head>(?P<name>--?[\w\-]+)"
-    r"(?:[ \t]+|\\*[\"'],\s+|\n[ \t]*-[ \t]+))"
-    rf"(?:{_QUOTED}|(?P<word>[^\s\"',\-][^\s\"',]*))"
+_QUOTED = (
+    r"(?P<open>\\*(?P<quote>[\"']))(?:(?!(?P=quote)|\\).)*(?P<close>(?P=open))|\\*[\"'][^\s\"']*"
 )
-_SIGNATURES = ("sig", "signature", "x-amz-signature", "x-goog-signature")
-_SHORTEST_SIGNATURE = 16
 # What follows the name of a secret in a sentence about it.
-_PROSE = frozenset(
-    "a and are as at be by can cannot did does for from has have if in instead is it may missing"
-    " must needs no not of on only or required requires shall should that the to twice unset value"
-    " was were which will with without".split()
+_PROSE = re.compile(
+    r"(?:an?|and|are|as|at|be|by|can|cannot|did|does|for|from|has|have|if|in|instead|is|it|may"
+    r"|missing|must|needs|not?|of|on|only|or|required?|requires|shall|should|that|the|to|twice"
+    r"|unset|value|was|were|which|will|with|without)[.:!?)]?"
 )
 
 _IsSecret = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A value behind its name."""
+
+    mark: str
+    head: re.Pattern[str]
+    value: re.Pattern[str]
+    in_prose: bool = False
+
+
+_NAMED = (
+    _Named(
+        ":",
+        re.compile(r"(?P<q>\\*[\"'])(?P<name>[\w.\-]+)(?P=q)\s*:\s*"),
+        re.compile(rf"{_QUOTED}|[^\s,\"'\]}}{{\[]+", re.DOTALL),
+    ),
+    _Named(
+        ":",
+        re.compile(r"(?<![\w.\-])(?P<name>[\w.\-]+):[ \t]+"),
+        re.compile(rf"{_QUOTED}|(?P<word>[^\s,;'\"]+)", re.DOTALL),
+        in_prose=True,
+    ),
+    _Named(
+        "=",
+        re.compile(r"(?<![\w.\-])(?P<name>[\w.\-]+)="),
+        re.compile(rf"{_QUOTED}|[^\s&,;'\"]+", re.DOTALL),
+    ),
+    _Named(
+        "-",
+        re.compile(r"(?<![\w\-])(?P<name>--?[\w\-]+)(?:[ \t]+|\\*[\"'],\s+|\n[ \t]*-[ \t]+)"),
+        re.compile(rf"{_QUOTED}|(?P<word>[^\s\"',\-][^\s\"',]*)", re.DOTALL),
+    ),
+)
 
 
 def without_patterns(text: str, is_secret: _IsSecret) -> str:
@@ -74,16 +103,13 @@ def without_patterns(text: str, is_secret: _IsSecret) -> str:
         text = _PRIVATE_KEY.sub(REDACTED, text)
     text = _CLOUD_KEY.sub(REDACTED, text)
     if "://" in text:
-        text = _URI_PASSWORD.sub(_after_head, text)
-        text = _URI_USER.sub(REDACTED, text)
-    text = _BEARER.sub(_after_head, _AUTHORIZATION.sub(_after_head, text))
-    if ":" in text:
-        text = _ITEM.sub(lambda found: _item(found, is_secret), text)
-        text = _FIELD.sub(lambda found: _field(found, is_secret), text)
-    if "=" in text:
-        text = _PAIR.sub(lambda found: _pair(found, is_secret), text)
-    if "-" in text:
-        text = _FLAG.sub(lambda found: _flag(found, is_secret), text)
+        for pattern in (_URI_PASSWORD, _URI_USER, _SIGNATURE):
+            text = pattern.sub(_after_head, text)
+    for pattern in (_AUTHORIZATION, _BEARER):
+        text = pattern.sub(_after_head, text)
+    for named in _NAMED:
+        if named.mark in text:
+            text = _without_named(text, named, is_secret)
     return text
 
 
@@ -91,32 +117,22 @@ def _after_head(found: re.Match[str]) -> str:
     return found["head"] + REDACTED
 
 
-def _quoted_as(found: re.Match[str]) -> str:
-    return f"{found['open'] or ''}{REDACTED}{found['close'] or ''}"
+def _without_named(text: str, named: _Named, is_secret: _IsSecret) -> str:
+    pieces = []
+    copied = position = 0
+    while head := named.head.search(text, position):
+        position = head.end()
+        if not is_secret(head["name"]) or (named.in_prose and is_plain_word(head["name"])):
+            continue
+        value = named.value.match(text, position)
+        if value is None or _is_prose(value):
+            continue
+        shown = f"{value['open'] or ''}{REDACTED}{value['close'] or ''}"
+        pieces += [text[copied:position], shown]
+        copied = position = value.end()
+    return "".join([*pieces, text[copied:]])
 
 
-def _item(found: re.Match[str], is_secret: _IsSecret) -> str:
-    return found["head"] + _quoted_as(found) if is_secret(found["name"]) else found[0]
-
-
-def _pair(found: re.Match[str], is_secret: _IsSecret) -> str:
-    name = found["name"]
-    is_signature = name.lower() in _SIGNATURES and (len(found[0]) - len(name) > _SHORTEST_SIGNATURE)
-    return f"{name}={_quoted_as(found)}" if is_signature or is_secret(name) else found[0]
-
-
-def _field(found: re.Match[str], is_secret: _IsSecret) -> str:
-    name = found["name"]
-    if not is_secret(name) or is_plain_word(name) or _is_prose(found["word"]):
-        return found[0]
-    return f"{name}: {_quoted_as(found)}"
-
-
-def _flag(found: re.Match[str], is_secret: _IsSecret) -> str:
-    if not is_secret(found["name"]) or _is_prose(found["word"]):
-        return found[0]
-    return found["head"] + _quoted_as(found)
-
-
-def _is_prose(word: str | None) -> bool:
-    return word is not None and word.rstrip(".:!?)") in _PROSE
+def _is_prose(value: re.Match[str]) -> bool:
+    word = value.groupdict().get("word")
+    return word is not None and _PROSE.fullmatch(word) is not None

@@ -7,13 +7,12 @@ import json
 from collections.abc import Mapping
 
 from torchx.runner.events.api import TorchxEvent
-from torchx.util.redact import REDACTED, is_secret_name, redact_text
+from torchx.util.redact import redact_data, redact_text
 
 MAX_FIELD_CHARS = 8 * 1024
 """Longest text that a field of an event keeps."""
 
 _MAX_METADATA_ITEMS = 64
-_MAX_DEPTH = 16
 _CUT = "\n... cut ...\n"
 
 
@@ -58,30 +57,15 @@ def _shown_runcfg(runcfg: str) -> str:
         decoded = json.loads(runcfg)
     except ValueError:
         return bounded(redact_text(runcfg))
-    shown = bounded(json.dumps(_redact_tree(decoded)))
+    shown = bounded(json.dumps(redact_data(decoded)))
     return shown if _CUT not in shown else json.dumps({"truncated": shown})
 
 
 def _shown_metadata(metadata: Mapping[object, object]) -> dict[str, object]:
     items = list(metadata.items())[:_MAX_METADATA_ITEMS]
     shown: dict[str, object] = {}
-    for key, value in items:
-        redacted = _redact_tree(value, name=str(key))
+    for key, redacted in redact_data(dict(items)).items():
         text = redacted if isinstance(redacted, str) else json.dumps(redacted, default=str)
         fits = len(text) <= MAX_FIELD_CHARS // len(items)
         shown[bounded(str(key))] = redacted if fits else text[: MAX_FIELD_CHARS // len(items)]
     return shown
-
-
-def _redact_tree(value: object, name: str = "", depth: int = 0) -> object:
-    if depth > _MAX_DEPTH:
-        return "..."
-    if value is not None and name and is_secret_name(name):
-        return REDACTED
-    if isinstance(value, Mapping):
-        return {str(key): _redact_tree(inner, str(key), depth + 1) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_redact_tree(inner, "", depth + 1) for inner in value]
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return redact_text(str(value))

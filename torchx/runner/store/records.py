@@ -24,6 +24,7 @@ class Launch:
         workspace: Local code that was brought along, in the form of ``Workspace.from_str``.
         parent_run_id: Run that the job descends from.
         cfg: Run options that were asked for, without defaults.
+        secrets: Names of variables that were given with values that are never shown.
     """
 
     component: str | None = None
@@ -32,6 +33,7 @@ class Launch:
     workspace: str | None = None
     parent_run_id: str | None = None
     cfg: Mapping[str, CfgVal] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def to_row(job: RememberedJob) -> dict[str, object]:
         "component": launch.component,
         "component_args": as_json(launch.component_args),
         "component_defaults": as_json(dict(launch.component_defaults)),
+        "secrets": json.dumps(launch.secrets),
         "given_cfg": as_json(dict(launch.cfg)),
         "cfg": as_json(dict(job.cfg)),
         "workspace": as_text(launch.workspace),
@@ -166,6 +169,7 @@ def from_row(row: sqlite3.Row) -> RememberedJob:
         workspace=values.pop("workspace"),
         parent_run_id=values.pop("parent_run_id"),
         cfg=_loaded(values.pop("given_cfg"), {}),
+        secrets=_loaded(values.pop("secrets"), []),
     )
     state = AppState.__members__.get(values.pop("state"), AppState.UNKNOWN)
     return RememberedJob(

@@ -30,6 +30,7 @@ COLUMNS: dict[str, str] = {
     "component": "TEXT",
     "component_args": "TEXT",  # JSON: list of words, or object of values
     "component_defaults": "TEXT",  # JSON: object of texts, from config files
+    "secrets": "TEXT NOT NULL DEFAULT '[]'",  # JSON: names of variables that are shown nowhere
     "given_cfg": "TEXT NOT NULL DEFAULT '{}'",  # JSON: run options that were asked for
     "cfg": "TEXT NOT NULL DEFAULT '{}'",  # JSON: resolved run options
     "workspace": "TEXT",
