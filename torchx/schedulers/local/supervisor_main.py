@@ -26,7 +26,7 @@ def main() -> None:
     """Receives an app, starts it, answers, and serves it to its end."""
     message = _receive()
     os.chdir("/")
-    lease = _open_lease(message["launcher_pid"])
+    lease = _open_lease(message["launcher_pid"]) if message["attached"] else -1
     wake_fd = _install_signals()
     soft_file_limit = _raise_file_limit()
     adopt_orphans()
@@ -37,7 +37,7 @@ def main() -> None:
         _answer({"error": _describe_failure(failure)})
         return
     record = message["record"]
-    lease_kind = "pidfd" if lease else "stdin"
+    lease_kind = "stdin" if lease == 0 else "pidfd" if lease > 0 else "none"
     _answer({"replicas": record["replicas"], "owner": record["owner"], "lease": lease_kind})
     _leave_terminal(keep_stdin=lease == 0)
     try:
