@@ -132,7 +132,10 @@ def _spawn(state_dir: str, program: str) -> subprocess.Popen[bytes]:
     with open(os.path.join(state_dir, SUPERVISOR_LOG), "ab") as complaints:
         return subprocess.Popen(
             # Text that is no UTF-8 must be decoded and encoded the same way on both sides.
-            [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", "-c", program],
+            [
+                *(sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}"),
+                *("-c", program, state_dir),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,

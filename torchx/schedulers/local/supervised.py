@@ -138,9 +138,9 @@ def start(submission: Submission) -> LocalAppDef:
     supervisor: Launch | None = None
     try:
         supervisor = Launch(state_dir, detached=submission.opts.detach)
-        os.makedirs(request.log_dir, exist_ok=True)
         record = _new_record(submission, state_dir, supervisor.owner, is_new_log_dir)
         write_json(os.path.join(state_dir, RECORD_FILE), record)
+        os.makedirs(request.log_dir, exist_ok=True)
         answer = supervisor.hand_over(_message(submission, state_dir, record))
     except BaseException:
         if supervisor is not None:
