@@ -29,6 +29,7 @@ class TorchXRunArgs:
         component_args: Arguments of the component by name, already of their types.
         component_args_str: Arguments of the component as words; they win over ``component_args``.
         json: Print one JSON object instead of the handle.
+        detach: Leave the app to itself once it is launched.
     """
 
     component_name: str
@@ -44,6 +45,18 @@ class TorchXRunArgs:
     component_args: dict[str, Any] = field(default_factory=dict)
     component_args_str: list[str] = field(default_factory=list)
     json: bool = False
+    detach: bool = False
+
+    @property
+    def leaves_app(self) -> bool:
+        """True if the app goes on when this process ends."""
+        is_local = self.scheduler.startswith("local")
+        return self.detach or not is_local or bool(self.scheduler_cfg.get("detach"))
+
+    @property
+    def waits(self) -> bool:
+        """True if this process stays until the app has ended."""
+        return self.wait or self.log or not self.leaves_app
 
 
 def torchx_run_args_from_json(json_data: dict[str, Any]) -> TorchXRunArgs:
@@ -107,6 +120,7 @@ def torchx_run_args_from_argparse(
         component_args={},
         component_args_str=component_args,
         json=getattr(args, "json", False),
+        detach=getattr(args, "detach", False),
     )
 
 

@@ -228,6 +228,18 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
         """
         return dryrun_info.request.app_id
 
+    def log_location(self, app_id: str, dryrun_info: AppDryRunInfo[PopenRequest]) -> str:
+        """Names the directory with the logs of an app.
+
+        Args:
+            app_id: Its id.
+            dryrun_info: The request that was submitted.
+
+        Returns:
+            An absolute path.
+        """
+        return dryrun_info.request.log_dir
+
     def schedule(self, dryrun_info: AppDryRunInfo[PopenRequest]) -> str:
         """Starts an app.
 

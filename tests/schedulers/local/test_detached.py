@@ -29,8 +29,11 @@ PATIENCE_S = 30.0
 DETACHED = {"detach": True}
 
 
-def shell(script: str, **fields: int) -> AppDef:
-    return AppDef("app", [Role("worker", "", entrypoint="/bin/sh", args=["-c", script], **fields)])
+def shell(script: str, max_retries: int = 0) -> AppDef:
+    return AppDef(
+        "app",
+        [Role("worker", "", entrypoint="/bin/sh", args=["-c", script], max_retries=max_retries)],
+    )
 
 
 def until(condition: Callable[[], object]) -> None:

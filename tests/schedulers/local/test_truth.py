@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from torchx.runner import get_runner
-from torchx.schedulers.local import control, store, survivors
+from torchx.schedulers.local import store, survivors
 from torchx.schedulers.local.layout import find_state_dir
 from torchx.schedulers.local.messages import AppRecord
 from torchx.schedulers.local.processes import read_stat
@@ -282,7 +283,7 @@ class TestDelete:
             raise PermissionError(path)
 
         with monkeypatch.context() as patch:
-            patch.setattr(control.shutil, "rmtree", refuse)
+            patch.setattr(shutil, "rmtree", refuse)
             with pytest.raises(PermissionError):
                 scheduler.delete(app_id)
         assert create_scheduler("other").exists(app_id)
