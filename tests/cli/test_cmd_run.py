@@ -248,6 +248,7 @@ def test_the_object_on_stdin_is_read_once(monkeypatch: pytest.MonkeyPatch) -> No
         (["--wait"], "--wait"),
         (["--log"], "--log"),
         (["--tee_logs"], "--tee-logs"),
+        (["--detach"], "--detach"),
         (["--workspace", "/x"], "--workspace"),
         (["--parent_run_id", "p"], "--parent-run-id"),
     ],
@@ -372,6 +373,19 @@ def test_a_remote_app_is_launched_and_not_waited_for(
     launched = [text for text in caplog.messages if "launched app" in text]
     assert launched == ["launched app: `elsewhere://torchx/job-1`"]
     assert "State: RUNNING" in caplog.text
+
+
+def test_a_detached_remote_app_is_not_even_asked_for(
+    elsewhere: type[MemoryScheduler],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(scheduler: MemoryScheduler, app_id: str) -> None:
+        raise AssertionError(f"{app_id} was asked for")
+
+    monkeypatch.setattr(elsewhere, "describe", refuse)
+    main(["run", "-s", "elsewhere", "--detach", "utils.echo"])
+    assert capsys.readouterr().out == "elsewhere://torchx/job-1\n"
 
 
 def test_an_app_that_vanishes_while_it_is_waited_for_is_an_error(

@@ -18,7 +18,7 @@ from typing import Any
 import torchx
 from torchx.runner import Runner, get_runner, refresh
 from torchx.schedulers.local_scheduler import LocalScheduler
-from torchx.specs import AppDef, Role
+from torchx.specs import AppDef, Role, is_terminal
 from torchx.testing.waiting import eventually
 
 PACKAGE = str(Path(torchx.__file__).parent)
@@ -75,12 +75,17 @@ def compare() -> None:
     refresh._SETTLING_S = 0.0  # nothing else is being submitted here
     with get_runner() as runner:
         eventually(lambda: not supervisors(), "no supervisor is left", timeout_s=60)
+        eventually(lambda: at_rest(scheduler), "all apps have ended", timeout_s=60)
         apps = {app.app_id: app.state.name for app in scheduler.list()}
         jobs = [
             {"app_id": job.app_id, "state": job.state.name, "is_confirmed": job.is_confirmed}
             for job in runner.jobs()
         ]
     print(json.dumps({"apps": apps, "jobs": jobs}))
+
+
+def at_rest(scheduler: LocalScheduler) -> bool:
+    return all(is_terminal(app.state) for app in scheduler.list())
 
 
 def get_provider() -> Any:

@@ -25,7 +25,7 @@ def outcomes_of_kills(directory: Path, cfg: dict[str, Any]) -> list[dict[str, An
     return [json.loads(line) for line in finished.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("cfg", [{}], ids=["attached"])
+@pytest.mark.parametrize("cfg", [{}, {"detach": True}], ids=["attached", "detached"])
 def test_a_launcher_killed_at_any_step_loses_and_doubles_no_job(
     tmp_path: Path, cfg: dict[str, Any]
 ) -> None:

@@ -109,6 +109,7 @@ class TestInterface:
             "auto_set_cuda_visible_devices",
             "timeout_s",
             "grace_period_s",
+            "detach",
         ]
         assert all(option.help != name for name, option in options.items())
 

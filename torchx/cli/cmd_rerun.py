@@ -10,7 +10,8 @@ from torchx.cli.cmd_run import CmdRun
 from torchx.cli.json_output import add_json_option
 from torchx.cli.run_args import TorchXRunArgs
 from torchx.cli.run_output import print_dryrun
-from torchx.cli.scheduler_cfg import available_scheduler, parse_scheduler_args
+from torchx.cli.scheduler_cfg import available_scheduler, has_option, parse_scheduler_args
+from torchx.cli.secret_options import add_secret_options, read_secret_env
 from torchx.schedulers import get_scheduler_factories
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class CmdRerun(CmdRun):
         add("--dryrun", action="store_true", help="print what would be submitted, and stop there")
         add("--wait", action="store_true", help="wait until the app has ended")
         add("--log", action="store_true", help="follow the logs of the app, and wait for its end")
+        add("--detach", action="store_true", help="print the handle and return at once")
+        add_secret_options(subparser)
         add_json_option(subparser, "print one JSON object instead of the handle")
         add(
             "component_args",
@@ -80,6 +83,8 @@ class CmdRerun(CmdRun):
         with available_scheduler(scheduler):
             options = runner.scheduler_run_opts(scheduler)
         cfg = parse_scheduler_args(options, scheduler, args.scheduler_args)
+        if args.detach and has_option(runner, scheduler, "detach"):
+            cfg["detach"] = True
         outcome = runner.rerun(
             app_handle,
             args.component_args,
@@ -87,6 +92,7 @@ class CmdRerun(CmdRun):
             cfg,
             args.workspace,
             dryrun=args.dryrun,
+            secret_env=read_secret_env(args.env_file or (), args.secret_env or ()),
         )
         call = TorchXRunArgs(
             component_name="",
@@ -96,6 +102,7 @@ class CmdRerun(CmdRun):
             wait=args.wait,
             log=args.log,
             json=args.json,
+            detach=args.detach,
         )
         if args.dryrun:
             print_dryrun(call, cast("AppDryRunInfo[Any]", outcome))

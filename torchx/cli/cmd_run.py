@@ -34,11 +34,17 @@ from torchx.cli.run_output import print_dryrun, print_outcome
 from torchx.cli.scheduler_cfg import (
     available_scheduler,
     fill_from_config,
+    has_option,
     parse_scheduler_args,
     parse_scheduler_json,
 )
 from torchx.cli.secret_options import add_secret_options, read_secret_env
-from torchx.cli.waiting import cancelled_if_interrupted, join_log_thread, shown_status
+from torchx.cli.waiting import (
+    join_log_thread,
+    reported_if_interrupted,
+    say_how_to_follow,
+    shown_status,
+)
 from torchx.runner import config, get_runner
 from torchx.schedulers import get_default_scheduler_name, get_scheduler_factories
 from torchx.specs import NONE, AppState, AppStatus, Workspace
@@ -144,6 +150,7 @@ class CmdRun(SubCommand):
             help="code to bring along, where the scheduler builds images; default: [cli:run] of"
             " .torchxconfig, else the current directory; an empty text brings nothing",
         )
+        add("--detach", action="store_true", help="return at once; the app goes on by itself")
         add(
             "--parent_run_id",
             type=str,
@@ -272,6 +279,8 @@ class CmdRun(SubCommand):
             _component_errors_reported(args.component_name),
         ):
             fill_from_config(args.scheduler, args.scheduler_cfg)
+            if args.detach and has_option(runner, args.scheduler, "detach"):
+                args.scheduler_cfg["detach"] = True
             component_args = args.component_args_str or args.component_args
             secret_env = read_secret_env(args.env_file, args.secret_env)
             # Runners of other packages need not know of it.
@@ -308,24 +317,26 @@ class CmdRun(SubCommand):
         )
 
     def _follow(self, runner: Runner, args: TorchXRunArgs, app_handle: str) -> None:
-        is_local = args.scheduler.startswith("local")
         if not args.json:
             # The handle is all that standard output gets: scripts read it.
             print(app_handle, flush=True)
-        if not is_local:
-            logger.info("launched app: `%s`", app_handle)
-        status = None if is_local else runner.status(app_handle)
+        if args.leaves_app:
+            say_how_to_follow(app_handle)
+        # With --detach nobody waits for the scheduler to answer, unless there is JSON to fill.
+        asks = args.leaves_app and (args.json or not args.detach)
+        status = runner.status(app_handle) if asks else None
         if status is not None:
             logger.info("%s", status.format())
-        if is_local or args.wait or args.log:
-            log = is_local or args.log
-            if not args.json:
-                self._wait_and_exit(runner, app_handle, log=log, tee_logs=args.tee_logs)
-                return
-            status = self._wait(runner, app_handle, log=log, tee_logs=args.tee_logs)
+        if args.waits:
+            log = args.log or not args.leaves_app
+            with reported_if_interrupted(runner, app_handle, goes_on=args.leaves_app):
+                if not args.json:
+                    self._wait_and_exit(runner, app_handle, log=log, tee_logs=args.tee_logs)
+                    return
+                status = self._wait(runner, app_handle, log=log, tee_logs=args.tee_logs)
         if args.json:
             print_outcome(app_handle, status)
-            if status is not None and (is_local or args.wait or args.log):
+            if status is not None and args.waits:
                 self._exit_unless_succeeded(app_handle, status)
 
     def _wait_and_exit(
@@ -336,7 +347,7 @@ class CmdRun(SubCommand):
 
     def _wait(self, runner: Runner, app_handle: str, log: bool, tee_logs: bool) -> AppStatus:
         logger.info("waiting for the app to finish...")
-        with cancelled_if_interrupted(runner, app_handle), shown_status(runner, app_handle):
+        with shown_status(runner, app_handle):
             thread = self._start_log_thread(runner, app_handle, tee_logs) if log else None
             status = runner.wait(app_handle, wait_interval=1)
             if status is None:

@@ -31,6 +31,7 @@ class TorchXRunArgs:
         json: Print one JSON object instead of the handle.
         env_file: Files of variables for all replicas, whose values are never shown.
         secret_env: Names of variables of this process for all replicas, never shown either.
+        detach: Leave the app to itself once it is launched.
     """
 
     component_name: str
@@ -48,6 +49,18 @@ class TorchXRunArgs:
     json: bool = False
     env_file: list[str] = field(default_factory=list)
     secret_env: list[str] = field(default_factory=list)
+    detach: bool = False
+
+    @property
+    def leaves_app(self) -> bool:
+        """True if the app goes on when this process ends."""
+        is_local = self.scheduler.startswith("local")
+        return self.detach or not is_local or bool(self.scheduler_cfg.get("detach"))
+
+    @property
+    def waits(self) -> bool:
+        """True if this process stays until the app has ended."""
+        return self.wait or self.log or not self.leaves_app
 
 
 def torchx_run_args_from_json(json_data: dict[str, Any]) -> TorchXRunArgs:
@@ -113,6 +126,7 @@ def torchx_run_args_from_argparse(
         json=getattr(args, "json", False),
         env_file=getattr(args, "env_file", None) or [],
         secret_env=getattr(args, "secret_env", None) or [],
+        detach=getattr(args, "detach", False),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torchx.errors import TorchXError
 
 if TYPE_CHECKING:
+    from torchx.runner.api import Runner
     from torchx.specs import CfgVal, runopts
 
 
@@ -43,6 +44,20 @@ def available_scheduler(scheduler: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise SchedulerUnavailableError(scheduler, str(error)) from error
+
+
+def has_option(runner: Runner, scheduler: str, name: str) -> bool:
+    """Tells whether a scheduler has a run option.
+
+    Args:
+        runner: The runner to ask.
+        scheduler: Name of the scheduler.
+        name: Name of the option.
+
+    Returns:
+        True if it has.
+    """
+    return name in dict(runner.scheduler_run_opts(scheduler))
 
 
 def parse_scheduler_args(options: runopts, scheduler: str, text: str | None) -> dict[str, CfgVal]:

@@ -29,13 +29,23 @@ _SILENCE_S = 30.0
 """How long the logs of an app that has ended may say nothing before they are given up."""
 
 
+def say_how_to_follow(app_handle: str) -> None:
+    """Says that an app was launched which this process will not end.
+
+    Args:
+        app_handle: Its handle.
+    """
+    logger.info("launched app: `%s`", app_handle, extra={"hint": _how_to_follow(app_handle)})
+
+
 @contextlib.contextmanager
-def cancelled_if_interrupted(runner: Runner, app_handle: str) -> Iterator[None]:
-    """Cancels a local app when the process is interrupted; a remote one goes on.
+def reported_if_interrupted(runner: Runner, app_handle: str, *, goes_on: bool) -> Iterator[None]:
+    """Says what becomes of an app, or cancels it, when the process that waits is interrupted.
 
     Args:
         runner: The runner that launched the app.
         app_handle: Its handle.
+        goes_on: Leave the app alone.
 
     Raises:
         BaseException: Whatever is raised inside.
@@ -45,15 +55,17 @@ def cancelled_if_interrupted(runner: Runner, app_handle: str) -> Iterator[None]:
     except BaseException as error:
         if signal_number(error) is None:
             raise
-        if app_handle.startswith("local"):
-            runner.cancel(app_handle)
-            message = "`%s` was cancelled"
-            hint = f"its logs are kept: torchx log {app_handle}"
+        if goes_on:
+            message, hint = "`%s` keeps running", _how_to_follow(app_handle)
         else:
-            message = "`%s` keeps running"
-            hint = f"follow it: torchx log -t {app_handle}; cancel it: torchx cancel {app_handle}"
+            runner.cancel(app_handle)
+            message, hint = "`%s` was cancelled", f"its logs are kept: torchx log {app_handle}"
         logger.warning(message, app_handle, extra={"word": "interrupted", "hint": hint})
         raise
+
+
+def _how_to_follow(app_handle: str) -> str:
+    return f"follow it: torchx log -t {app_handle}; cancel it: torchx cancel {app_handle}"
 
 
 def shown_status(runner: Runner, app_handle: str) -> AbstractContextManager[object]:

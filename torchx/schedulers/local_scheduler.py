@@ -228,6 +228,18 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
         """
         return dryrun_info.request.app_id
 
+    def log_location(self, app_id: str, dryrun_info: AppDryRunInfo[PopenRequest]) -> str:
+        """Names the directory with the logs of an app.
+
+        Args:
+            app_id: Its id.
+            dryrun_info: The request that was submitted.
+
+        Returns:
+            An absolute path.
+        """
+        return dryrun_info.request.log_dir
+
     def schedule(self, dryrun_info: AppDryRunInfo[PopenRequest]) -> str:
         """Starts an app.
 
@@ -255,9 +267,9 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
 
     def _start(self, dryrun_info: AppDryRunInfo[PopenRequest]) -> LocalAppDef:
         request, app, cfg = dryrun_info.request, dryrun_info._app, dryrun_info._cfg
-        if self._starts_processes_its_own_way() or inprocess.uses_console(request):
-            return inprocess.start_app(request, self._popen)
         opts = Opts.from_cfg(cfg) if isinstance(cfg, Mapping) else Opts()
+        if self._starts_processes_its_own_way() or inprocess.uses_console(request):
+            return inprocess.start_app(request, self._popen, detach=opts.detach)
         holds_gpus = opts.auto_set_cuda_visible_devices
         with gpus.exclusive() if holds_gpus else nullcontext():
             if holds_gpus and app is not None and gpus.is_contested(request.role_params, app):
@@ -431,8 +443,8 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
         self._delete(app_id)
 
     def close(self) -> None:
-        """Ends the apps that this object has started, and removes its temporary directories."""
-        apps = list(self._apps.values())
+        """Ends what this object has started, except for detached apps, and tidies up after it."""
+        apps = [app for app in self._apps.values() if not app.outlives_launcher]
         for app in apps:
             app.begin_kill()
         for app in apps:

@@ -27,6 +27,8 @@ def test_the_id_is_known_before_the_start(scheduler: LocalScheduler) -> None:
     planned = scheduler.planned_app_id(info)
     assert scheduler.describe(planned) is None
     assert scheduler.schedule(info) == planned
+    logs = Path(scheduler.log_location(planned, info))
+    assert [path.name for path in logs.glob("r/0/stdout.log")] == ["stdout.log"]
 
 
 def test_many_apps_are_described_like_one(scheduler: LocalScheduler) -> None:

@@ -375,14 +375,32 @@ class TestKilledSupervisor:
         app_id = submit(scheduler, shell("sleep 1000"))
         pid = scheduler._apps[app_id].role_replicas["worker"][0].proc.pid
         until(lambda: record_of(app_id)["generation"])
-        os.kill(supervisor_pid(app_id), signal.SIGKILL)
-        description = finish(scheduler, app_id)
-        assert description.state == AppState.FAILED
-        assert "exit codes are unknown" in description.msg
+        supervisor = supervisor_pid(app_id)
+        os.kill(supervisor, signal.SIGKILL)
+        until(lambda: not runs(supervisor))
+        description = scheduler.describe(app_id)
+        assert description is not None
+        assert description.state == AppState.RUNNING
+        assert "cancel the app to end them" in description.msg
         assert states(description) == {"worker": [AppState.UNKNOWN]}
         assert runs(pid)
         scheduler.cancel(app_id)
         assert not runs(pid)
+        description = scheduler.describe(app_id)
+        assert description is not None
+        assert description.state == AppState.CANCELLED
+        assert "the supervisor of this app was killed" in description.msg
+
+    def test_without_any_process_left_it_has_failed(self, scheduler: LocalScheduler) -> None:
+        app_id = submit(scheduler, shell("exec sleep 1000"))
+        pid = scheduler._apps[app_id].role_replicas["worker"][0].proc.pid
+        supervisor = supervisor_pid(app_id)
+        os.kill(supervisor, signal.SIGSTOP)
+        os.kill(pid, signal.SIGKILL)
+        os.kill(supervisor, signal.SIGKILL)
+        description = finish(scheduler, app_id)
+        assert description.state == AppState.FAILED
+        assert "exit codes are unknown" in description.msg
 
     def test_following_its_log_ends(self, scheduler: LocalScheduler) -> None:
         app_id = submit(scheduler, shell("echo one; exec sleep 1000"))

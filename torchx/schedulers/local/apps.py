@@ -156,6 +156,10 @@ class Supervised(Protocol):
     def current(self, record: AppRecord) -> AppRecord:
         """Returns what is known of the app, given what was read from disk."""
 
+    @property
+    def outlives_launcher(self) -> bool:
+        """True if the app goes on when this process ends."""
+
     def request_cancel(self) -> None:
         """Asks for its end, without waiting."""
 
@@ -199,6 +203,11 @@ class LocalAppDef:
         """
         self.state = state
         self.last_updated = time.time()
+
+    @property
+    def outlives_launcher(self) -> bool:
+        """True if the app goes on when this process ends."""
+        return self.supervised is not None and self.supervised.outlives_launcher
 
     def begin_kill(self) -> None:
         """Asks all replicas to end, without waiting."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import select
 import shutil
@@ -11,19 +13,14 @@ import time
 
 from torchx.errors import BackendError
 from torchx.schedulers.local import store
-from torchx.schedulers.local.messages import AppRecord
-from torchx.schedulers.local.processes import ProcessStat, is_running, process_table, send_signal
+from torchx.schedulers.local.messages import AppRecord, OwnerRecord
+from torchx.schedulers.local.processes import is_running, send_signal
 from torchx.schedulers.local.record import RECORD_FILE, write_json, write_markers
-
-SUPERVISOR_GONE = (
-    "the supervisor of this app ended without a word (killed, or the machine was restarted);"
-    " exit codes are unknown"
-)
-"""What is said of an app whose record nobody keeps any more."""
+from torchx.schedulers.local.survivors import Snapshot
 
 _PATIENCE_BEYOND_GRACE_S = 20.0
 _LONGEST_POLL_S = 0.05
-_START_POLL_S = 0.005
+_LOCK_FILE = "end.lock"
 
 
 def cancel(directory: str, record: AppRecord) -> None:
@@ -37,22 +34,25 @@ def cancel(directory: str, record: AppRecord) -> None:
         BackendError: The app runs on another machine.
         PermissionError: It belongs to somebody else.
     """
-    record = _after_start(directory, record)
     if store.is_terminal(record):
         return
-    owner = store.owner_of(record)
+    owner = store.owner_of(directory, record)
     if owner is store.Owner.ELSEWHERE:
         raise BackendError(
             f"the app `{record['app_id']}` runs on {record['owner']['host']!r}, not here",
             hint="cancel it on that machine, or in that container",
         )
     if owner is store.Owner.ALIVE:
+        # Also while the app is being started: the supervisor ends what it has started until then.
         request_cancel(record)
-        if not wait_for_owner(record, record["grace_period_s"] + _PATIENCE_BEYOND_GRACE_S):
+        if not wait_for_owner(record["owner"], record["grace_period_s"] + _PATIENCE_BEYOND_GRACE_S):
             send_signal(record["owner"]["pid"], record["owner"]["start_ticks"], signal.SIGKILL)
-    found = store.read(directory)
-    if found and not store.is_terminal(found[0]):
-        _clean_up(directory, found[0])
+            wait_for_owner(record["owner"], _PATIENCE_BEYOND_GRACE_S)
+    try:
+        _speak_for_owner(directory)
+    except FileNotFoundError:
+        # Its launcher has given it up, or somebody else has deleted it.
+        return
 
 
 def request_cancel(record: AppRecord) -> None:
@@ -64,17 +64,17 @@ def request_cancel(record: AppRecord) -> None:
     send_signal(record["owner"]["pid"], record["owner"]["start_ticks"], signal.SIGTERM)
 
 
-def wait_for_owner(record: AppRecord, timeout_s: float) -> bool:
+def wait_for_owner(owner: OwnerRecord, timeout_s: float) -> bool:
     """Waits until the supervisor of an app has ended.
 
     Args:
-        record: The record.
+        owner: The supervisor, as it stands in the record of the app.
         timeout_s: Longest time to wait.
 
     Returns:
         False if the time was up.
     """
-    pid, start_ticks = record["owner"]["pid"], record["owner"]["start_ticks"]
+    pid, start_ticks = owner["pid"], owner["start_ticks"]
     deadline_s = time.monotonic() + timeout_s
     try:
         pidfd = os.pidfd_open(pid)
@@ -93,80 +93,130 @@ def wait_for_owner(record: AppRecord, timeout_s: float) -> bool:
 
 
 def delete(directory: str, record: AppRecord) -> None:
-    """Removes the state and the logs of an app that has ended.
+    """Removes the state and the logs of an app that has ended. Others may do the same meanwhile.
 
     Args:
         directory: State directory of the app.
         record: Its record.
 
     Raises:
-        OSError: Something could not be removed.
+        OSError: Something could not be removed; the app can still be deleted then.
     """
-    if not record["owns_logs"] and os.path.isdir(record["log_dir"]):
-        shutil.rmtree(record["log_dir"])
-    shutil.rmtree(directory)
+    # The supervisor tidies up after its last word.
+    if store.owner_of(directory, record) is store.Owner.ALIVE:
+        wait_for_owner(record["owner"], _PATIENCE_BEYOND_GRACE_S)
+    _delete_logs(record)
+    for name in _names_in(directory):
+        # What makes the app known goes last.
+        if name != RECORD_FILE:
+            remove(os.path.join(directory, name))
+    remove(directory)
 
 
-def _after_start(directory: str, record: AppRecord) -> AppRecord:
-    """Waits until all replicas have been started: before, their ids are not on record."""
-    while record["generation"] == 0 and store.owner_of(record) is store.Owner.ALIVE:
-        time.sleep(_START_POLL_S)
-        found = store.read(directory)
-        record = found[0] if found else record
-    return record
+def remove(path: str) -> None:
+    """Removes a file or a directory with all that is in it; it may be gone already.
+
+    Args:
+        path: The file or directory.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    while os.path.lexists(path):
+        try:
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+        except OSError as error:
+            # Somebody else removes it, too, or was about to write into it.
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
 
 
-def _clean_up(directory: str, record: AppRecord) -> None:
-    had_leftovers = _kill_leftovers(record)
+def _names_in(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+
+
+def _delete_logs(record: AppRecord) -> None:
+    log_dir = record["log_dir"]
+    if record.get("made_log_dir", not record["owns_logs"]):
+        remove(log_dir)
+    inside = os.path.join(log_dir, "")
+    files = [os.path.join(log_dir, "SUCCESS")]
+    for replica in record["replicas"]:
+        files += [log for log in (replica["stdout"], replica["stderr"], replica["combined"]) if log]
+        files += [path for path in [replica["error_file"]] if path.startswith(inside)]
+    for path in files:
+        remove(path)
+        _remove_empty(os.path.dirname(path), inside)
+
+
+def _remove_empty(directory: str, above: str) -> None:
+    """Removes a directory and those that it is in, as long as they hold nothing."""
+    while directory.startswith(above):
+        try:
+            os.rmdir(directory)
+        except OSError:
+            return
+        directory = os.path.dirname(directory)
+
+
+def _speak_for_owner(directory: str) -> None:
+    """Ends what is left of an app whose supervisor cannot, and writes its final record."""
+    lock = os.open(
+        os.path.join(directory, _LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+    )
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = store.examine(directory)
+        if found is not None and not store.is_terminal(found[0]):
+            _clean_up(directory, found[0], found[1])
+    finally:
+        os.close(lock)
+
+
+def _clean_up(directory: str, record: AppRecord, owner: store.Owner) -> None:
+    has_rebooted = owner is store.Owner.REBOOTED
+    had_leftovers = not has_rebooted and _end_leftovers(directory, record)
     record["state"] = "CANCELLED" if had_leftovers else "FAILED"
-    record["msg"] = SUPERVISOR_GONE
+    record["msg"] = store.why_lost(record, owner if has_rebooted else store.Owner.GONE)
     record["ended"] = time.time()
     record["generation"] += 1
     for replica in record["replicas"]:
         if replica["state"] in ("RUNNING", "PENDING"):
             replica["state"] = "CANCELLED" if had_leftovers else "UNKNOWN"
-    write_markers(record)
+    if os.path.isdir(record["log_dir"]):
+        write_markers(record)
     write_json(os.path.join(directory, RECORD_FILE), record, sync=True)
 
 
-def _kill_leftovers(record: AppRecord) -> bool:
+def _end_leftovers(directory: str, record: AppRecord) -> bool:
     found_any = False
     signum = signal.SIGTERM
     kill_at_s = time.monotonic() + record["grace_period_s"]
     signalled: set[tuple[int, int]] = set()
-    while leftovers := _leftovers(record):
+    while leftovers := Snapshot().survivors(directory, record):
         found_any = True
         if signum == signal.SIGTERM and time.monotonic() >= kill_at_s:
             signum = signal.SIGKILL
             signalled.clear()
+        if time.monotonic() >= kill_at_s + _PATIENCE_BEYOND_GRACE_S:
+            raise BackendError(
+                f"processes of the app `{record['app_id']}` do not end:"
+                f" {', '.join(str(stat.pid) for stat in leftovers)}",
+                hint="they wait for a device or a file system that does not answer; try later",
+                transient=True,
+            )
         for stat in leftovers:
             if (stat.pid, stat.start_ticks) not in signalled:
                 signalled.add((stat.pid, stat.start_ticks))
                 send_signal(stat.pid, stat.start_ticks, signum)
         time.sleep(_LONGEST_POLL_S)
     return found_any
-
-
-def _leftovers(record: AppRecord) -> list[ProcessStat]:
-    """Finds processes in the sessions of an app whose supervisor is gone."""
-    if store.owner_of(record) is not store.Owner.GONE:
-        return []
-    table = process_table()
-    found: list[ProcessStat] = []
-    for replica in record["replicas"]:
-        session, started = replica["pid"], replica["start_ticks"]
-        if session is None or started is None:
-            continue
-        leader = table.get(session)
-        if leader is not None and leader.start_ticks != started:
-            # The id went to another process, which can only be since the session was empty.
-            continue
-        found += [
-            stat
-            for stat in table.values()
-            if stat.session == session and stat.start_ticks >= started and not stat.ended
-        ]
-    return found
 
 
 class SupervisedProcess:

@@ -104,7 +104,7 @@ def held_by_apps() -> set[str]:
     return {
         device
         for record, owner in store.all_apps()
-        if not store.is_terminal(record) and owner is not store.Owner.GONE
+        if not store.is_terminal(record) and not owner.holds_nothing
         for replica in record["replicas"]
         for device in replica["gpus"]
     }

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from torchx.errors import JobStartError
 from torchx.schedulers.api import DescribeAppResponse
 from torchx.schedulers.local.apps import NA, LocalAppDef, LocalReplica, PopenProtocol
 from torchx.schedulers.local.images import ReplicaParam
@@ -161,19 +162,26 @@ def uses_console(request: PopenRequest) -> bool:
     return any(param.stdout is None or param.stderr is None for param in params)
 
 
-def start_app(request: PopenRequest, popen: StartReplica) -> LocalAppDef:
+def start_app(request: PopenRequest, popen: StartReplica, *, detach: bool) -> LocalAppDef:
     """Starts all replicas of an app, or none.
 
     Args:
         request: The app.
         popen: What starts a replica.
+        detach: The app was asked to go on when this process ends, which a child cannot do.
 
     Returns:
         The running app.
 
     Raises:
+        JobStartError: The app was to be detached.
         OSError: A replica cannot be started; those started before were ended.
     """
+    if detach:
+        raise JobStartError(
+            f"the app `{request.app_id}` cannot be detached: it runs in children of this process",
+            hint="leave out detach, or start it by `local_cwd` itself with all output in files",
+        )
     os.makedirs(request.log_dir, exist_ok=True)
     app = LocalAppDef(request.app_id, request.log_dir)
     try:

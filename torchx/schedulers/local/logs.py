@@ -120,7 +120,7 @@ def _when_finished(directory: str, until_s: float | None) -> Callable[[], bool]:
         if until_s is not None and time.time() > until_s:
             return True
         found = store.examine(directory)
-        return found is None or store.is_terminal(found[0]) or found[1] is store.Owner.GONE
+        return found is None or store.is_terminal(found[0]) or not found[1].writes
 
     return finished
 

@@ -53,11 +53,18 @@ class ReplicaRecord(TypedDict):
     error_file: str
 
 
-class AppRecord(TypedDict):
+class _LaterAppRecord(TypedDict, total=False):
+    """What records of the first releases lack."""
+
+    made_log_dir: bool
+
+
+class AppRecord(_LaterAppRecord):
     """All that is known about an app; times are seconds since the epoch.
 
     ``generation`` counts the changes. It is 0 as long as the app is being started. The owner is
-    its supervisor from the start.
+    its supervisor from the start. ``owns_logs`` says that the logs are kept with the record,
+    ``made_log_dir`` that their directory did not exist before.
     """
 
     format: int

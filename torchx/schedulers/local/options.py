@@ -27,6 +27,9 @@ class Opts(StructuredOpts):
     grace_period_s: int = 10
     """seconds between SIGTERM and SIGKILL when replicas are ended"""
 
+    detach: bool = False
+    """let the app go on when the process that launched it ends, and when the user logs out"""
+
     def check(self) -> None:
         """Checks the values.
 

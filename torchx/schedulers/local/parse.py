@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse
-from torchx.schedulers.local.control import SUPERVISOR_GONE
 from torchx.schedulers.local.messages import AppRecord, ReplicaRecord, RoleRecord
-from torchx.schedulers.local.store import Owner
+from torchx.schedulers.local.store import Owner, is_terminal, why_lost
 from torchx.specs.api import NONE, AppState, Resource, RetryPolicy, Role, RoleStatus
 from torchx.specs.status import MeasuredReplicaStatus, ReplicaUsage
-
-_NEVER_STARTED = "the process that launched this app ended before the app was started"
 
 
 def app_state(record: AppRecord, owner: Owner) -> tuple[AppState, str]:
@@ -27,9 +24,10 @@ def app_state(record: AppRecord, owner: Owner) -> tuple[AppState, str]:
     state = _state(record["state"])
     if state in (AppState.SUCCEEDED, AppState.FAILED, AppState.CANCELLED):
         return state, record["msg"]
-    if owner is Owner.GONE:
-        why = SUPERVISOR_GONE if record["generation"] else _NEVER_STARTED
-        return AppState.FAILED, why
+    if owner is Owner.ORPHANED:
+        return AppState.RUNNING, why_lost(record, owner)
+    if owner.holds_nothing:
+        return AppState.FAILED, why_lost(record, owner)
     if owner is Owner.ELSEWHERE:
         where = f"last known state; the app runs on {record['owner']['host']}"
         return state, "; ".join(filter(None, [record["msg"], where]))
@@ -57,7 +55,7 @@ def describe(
         The answer.
     """
     state, msg = app_state(record, owner)
-    is_lost = state == AppState.FAILED and _state(record["state"]) != state
+    is_lost = not (owner.writes or is_terminal(record))
     by_role: dict[str, list[MeasuredReplicaStatus]] = {role["name"]: [] for role in record["roles"]}
     for position, replica in enumerate(record["replicas"]):
         by_role.setdefault(replica["role"], []).append(

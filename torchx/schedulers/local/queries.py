@@ -204,7 +204,7 @@ class Queries:
                 found = store.examine(located.directory)
                 if found is None or store.is_terminal(found[0]):
                     return
-                if found[1] is store.Owner.GONE or found[2] != self._seen().get(app_id):
+                if found[1].holds_nothing or found[2] != self._seen().get(app_id):
                     return
                 # A supervisor that was killed changes nothing: look after it now and then.
                 watch.wait(min(left_s, _LIVENESS_CHECK_S))

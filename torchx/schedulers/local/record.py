@@ -19,6 +19,9 @@ RECORD_FILE = "record.json"
 INDEX_FILE = "times.idx"
 SUPERVISOR_LOG = "supervisor.log"
 
+ENV_STATE_DIR = "TORCHX_LOCAL_STATE_DIR"
+"""Set for all replicas, so that what an app left behind can be found without its supervisor."""
+
 TERMINAL = frozenset(("SUCCEEDED", "FAILED", "CANCELLED"))
 
 

@@ -12,6 +12,7 @@ import resource
 import signal
 
 from torchx.schedulers.local.processes import read_stat
+from torchx.schedulers.local.record import ENV_STATE_DIR
 from torchx.schedulers.local.sinks import READ_BYTES, Channel, LogFile
 from torchx.schedulers.local.timeindex import STDERR, STDOUT, TimeIndexWriter
 
@@ -32,6 +33,7 @@ class Replica:
         record: Its part of the app's record, which this object keeps up to date.
         spec: How to start it.
         base_env: The environment that ``spec`` changes.
+        state_dir: State directory of the app.
         index: Where the times of its output go.
         on_fault: Called with a sentence when output could not be written.
 
@@ -47,6 +49,7 @@ class Replica:
         record: ReplicaRecord,
         spec: StartSpec,
         base_env: dict[str, str],
+        state_dir: str,
         index: TimeIndexWriter,
         on_fault: Callable[[str], None],
     ) -> None:
@@ -58,6 +61,7 @@ class Replica:
         self.channels: list[Channel] = []
         self._spec = spec
         self._base_env = base_env
+        self._state_dir = state_dir
         self._index = index
         self._stdout = LogFile(record["stdout"], on_fault)
         self._stderr = LogFile(record["stderr"], on_fault)
@@ -173,6 +177,7 @@ class Replica:
         env = {**self._base_env, **self._spec["env"]}
         for name in self._spec["unset"]:
             del env[name]
+        env[ENV_STATE_DIR] = self._state_dir
         return env
 
 

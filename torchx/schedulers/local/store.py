@@ -12,6 +12,7 @@ from torchx.schedulers.local import layout
 from torchx.schedulers.local.messages import AppRecord, MachineRecord
 from torchx.schedulers.local.processes import is_running, machine_identity
 from torchx.schedulers.local.record import FORMAT, RECORD_FILE, TERMINAL
+from torchx.schedulers.local.survivors import snapshot_since_end_of
 
 Signature = tuple[int, int, int]
 """Tells two versions of a file apart: inode, time of change in ns, size."""
@@ -22,8 +23,22 @@ class Owner(Enum):
 
     ALIVE = "alive"
     GONE = "gone"
+    ORPHANED = "orphaned"
+    """It is gone, but processes of the app still run."""
+    REBOOTED = "rebooted"
+    """It is gone like all of the app: the machine was restarted."""
     ELSEWHERE = "elsewhere"
     """It is on another machine or in another container, so that nothing can be said."""
+
+    @property
+    def writes(self) -> bool:
+        """True if the record may still change."""
+        return self in (Owner.ALIVE, Owner.ELSEWHERE)
+
+    @property
+    def holds_nothing(self) -> bool:
+        """True if no process of the app can be left."""
+        return self in (Owner.GONE, Owner.REBOOTED)
 
 
 def read(directory: str) -> tuple[AppRecord, Signature] | None:
@@ -58,8 +73,8 @@ def examine(directory: str) -> tuple[AppRecord, Owner, Signature] | None:
     found = read(directory)
     if found is None or is_terminal(found[0]):
         return (found[0], Owner.GONE, found[1]) if found else None
-    owner = owner_of(found[0])
-    if owner is Owner.GONE:
+    owner = owner_of(directory, found[0])
+    if not owner.writes:
         # It may have written its last word after the record was read.
         found = read(directory) or found
     return found[0], owner, found[1]
@@ -73,23 +88,50 @@ def all_apps() -> Iterator[tuple[AppRecord, Owner]]:
             yield found[0], found[1]
 
 
-def owner_of(record: AppRecord) -> Owner:
+def owner_of(directory: str, record: AppRecord) -> Owner:
     """Tells what became of the process that keeps a record up to date.
 
     Args:
-        record: The record.
+        directory: State directory of the app.
+        record: Its record.
 
     Returns:
-        Whether it runs.
+        Whether it runs, and if not, whether anything else of the app does.
     """
     owner, here = record["owner"], _machine_of(os.getpid())
     if owner["host"] != here["host"]:
         return Owner.ELSEWHERE
     if owner["boot_id"] != here["boot_id"]:
-        return Owner.GONE
+        return Owner.REBOOTED
     if owner["pid_namespace"] != here["pid_namespace"]:
         return Owner.ELSEWHERE
-    return Owner.ALIVE if is_running(owner["pid"], owner["start_ticks"]) else Owner.GONE
+    if is_running(owner["pid"], owner["start_ticks"]):
+        return Owner.ALIVE
+    processes = snapshot_since_end_of(owner["pid"], owner["start_ticks"])
+    left = processes.survivors(directory, record)
+    return Owner.ORPHANED if left else Owner.GONE
+
+
+def why_lost(record: AppRecord, owner: Owner) -> str:
+    """Says what is known of an app that did not come to its end in order.
+
+    Args:
+        record: Its record, which is not final.
+        owner: What became of the process that kept it.
+
+    Returns:
+        A sentence without a full stop.
+    """
+    if owner is Owner.REBOOTED:
+        return "the machine was restarted while this app ran; exit codes are unknown"
+    if owner is Owner.ORPHANED:
+        return (
+            "the supervisor of this app was killed; processes of the app still run, but their"
+            " output is lost and none is restarted: cancel the app to end them"
+        )
+    if not record["generation"]:
+        return "this app was killed, or its launcher was, before all replicas had been started"
+    return "the supervisor of this app was killed; exit codes are unknown"
 
 
 def is_terminal(record: AppRecord) -> bool:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torchx.schedulers.local import control, launch, store
+from torchx.schedulers.local import control, store
 from torchx.schedulers.local.apps import NA, LocalAppDef, LocalReplica
 from torchx.schedulers.local.gpus import assigned
 from torchx.schedulers.local.images import ReplicaParam
+from torchx.schedulers.local.launch import Launch
 from torchx.schedulers.local.layout import make_state_dir
 from torchx.schedulers.local.messages import (
     AppRecord,
@@ -23,7 +24,6 @@ from torchx.schedulers.local.messages import (
     StartSpec,
 )
 from torchx.schedulers.local.options import Opts
-from torchx.schedulers.local.processes import process_identity
 from torchx.schedulers.local.record import FORMAT, RECORD_FILE, write_json
 from torchx.schedulers.local.request import PopenRequest
 from torchx.specs.api import AppDef, Resource, Role
@@ -56,13 +56,15 @@ class SupervisedApp:
 
     Args:
         directory: State directory of the app.
-        process: The supervisor.
+        child: The supervisor, unless it is detached and so nobody's child.
         record: The record as it was when all replicas had been started.
     """
 
-    def __init__(self, directory: str, process: subprocess.Popen[bytes], record: AppRecord) -> None:
+    def __init__(
+        self, directory: str, child: subprocess.Popen[bytes] | None, record: AppRecord
+    ) -> None:
         self.directory = directory
-        self._process = process
+        self._child = child
         self._first_record = record
         self._launcher_pid = os.getpid()
         self._collected = False
@@ -77,6 +79,11 @@ class SupervisedApp:
             The newer one of the two.
         """
         return record if record["generation"] else self._first_record
+
+    @property
+    def outlives_launcher(self) -> bool:
+        """True if the app goes on when this process ends."""
+        return self._child is None
 
     def request_cancel(self) -> None:
         """Asks the supervisor to end the app, without waiting."""
@@ -93,16 +100,18 @@ class SupervisedApp:
         self.collect()
 
     def collect(self, *, wait: bool = True) -> None:
-        """Collects the supervisor of an app that has ended.
+        """Collects the supervisor of an app that has ended, if it is a child of this process.
 
         Args:
             wait: Wait until it has left; it may still be writing to the disk.
         """
-        if self._is_ours() and (wait or self._process.poll() is not None):
-            self._process.wait()
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-            self._collected = True
+        child = self._child
+        if child is None or not self._is_ours() or not (wait or child.poll() is not None):
+            return
+        child.wait()
+        if child.stdin is not None:
+            child.stdin.close()
+        self._collected = True
 
     def _is_ours(self) -> bool:
         # A forked copy of this process must not touch the apps of its parent.
@@ -126,17 +135,17 @@ def start(submission: Submission) -> LocalAppDef:
     request = submission.request
     state_dir = make_state_dir(request.app_id)
     is_new_log_dir = not os.path.exists(request.log_dir)
-    process: subprocess.Popen[bytes] | None = None
+    supervisor: Launch | None = None
     try:
-        process = launch.open_supervisor(state_dir)
-        os.makedirs(request.log_dir, exist_ok=True)
-        record = _new_record(submission, state_dir, process_identity(process.pid))
+        supervisor = Launch(state_dir, detached=submission.opts.detach)
+        record = _new_record(submission, state_dir, supervisor.owner, is_new_log_dir)
         write_json(os.path.join(state_dir, RECORD_FILE), record)
-        answer = launch.hand_over(process, _message(submission, state_dir, record))
+        os.makedirs(request.log_dir, exist_ok=True)
+        answer = supervisor.hand_over(_message(submission, state_dir, record))
     except BaseException:
-        if process is not None:
-            launch.abandon(process)
-        shutil.rmtree(state_dir)
+        if supervisor is not None:
+            supervisor.abandon()
+        control.remove(state_dir)
         if is_new_log_dir:
             shutil.rmtree(request.log_dir, ignore_errors=True)
         raise
@@ -145,7 +154,7 @@ def start(submission: Submission) -> LocalAppDef:
     record["state"] = "RUNNING"
     record["generation"] = 1
     app = LocalAppDef(request.app_id, request.log_dir)
-    app.supervised = SupervisedApp(state_dir, process, record)
+    app.supervised = SupervisedApp(state_dir, supervisor.child, record)
     for position, replica in enumerate(record["replicas"]):
         proc = control.SupervisedProcess(state_dir, position, replica["pid"] or 0)
         app.add_replica(
@@ -168,7 +177,7 @@ def _message(submission: Submission, state_dir: str, record: AppRecord) -> Launc
         ],
         base_env=base_env,
         launcher_pid=os.getpid(),
-        attached=True,
+        attached=not submission.opts.detach,
         timeout_s=submission.opts.timeout_s,
     )
 
@@ -188,7 +197,9 @@ def _start_spec(
     )
 
 
-def _new_record(submission: Submission, state_dir: str, owner: OwnerRecord) -> AppRecord:
+def _new_record(
+    submission: Submission, state_dir: str, owner: OwnerRecord, is_new_log_dir: bool
+) -> AppRecord:
     request, app = submission.request, submission.app
     roles = {role.name: role for role in app.roles} if app else {}
     return AppRecord(
@@ -206,6 +217,7 @@ def _new_record(submission: Submission, state_dir: str, owner: OwnerRecord) -> A
         owner=owner,
         log_dir=request.log_dir,
         owns_logs=os.path.dirname(request.log_dir) == state_dir,
+        made_log_dir=is_new_log_dir,
         roles=[
             _role_record(name, params, roles.get(name))
             for name, params in request.role_params.items()

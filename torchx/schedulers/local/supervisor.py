@@ -50,7 +50,8 @@ class Supervisor:
 
     Args:
         message: What to run.
-        lease: A file descriptor that becomes readable when the launcher has died.
+        lease: A file descriptor that becomes readable when the launcher has died; -1 for an app
+            that does not end with its launcher.
         wake_fd: A pipe that yields the numbers of signals.
         soft_file_limit: Limit on open files that the replicas get.
     """
@@ -80,7 +81,7 @@ class Supervisor:
         self._soft_file_limit = soft_file_limit
         self._wake_fd = wake_fd
         self._selector.register(self._wake_fd, selectors.EVENT_READ)
-        self._lease = lease if message["attached"] else -1
+        self._lease = lease
         if self._lease >= 0:
             self._selector.register(self._lease, selectors.EVENT_READ)
 
@@ -333,6 +334,6 @@ def _make_replicas(
 ) -> list[Replica]:
     pairs = zip(message["record"]["replicas"], message["specs"], strict=True)
     return [
-        Replica(position, record, spec, message["base_env"], index, on_fault)
+        Replica(position, record, spec, message["base_env"], message["state_dir"], index, on_fault)
         for position, (record, spec) in enumerate(pairs)
     ]

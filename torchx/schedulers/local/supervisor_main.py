@@ -12,7 +12,7 @@ import signal
 import sys
 
 from torchx.schedulers.local.ending import adopt_orphans
-from torchx.schedulers.local.record import SUPERVISOR_LOG
+from torchx.schedulers.local.record import RECORD_FILE, SUPERVISOR_LOG
 from torchx.schedulers.local.supervisor import StartFailure, Supervisor
 
 TYPE_CHECKING = False
@@ -26,7 +26,10 @@ def main() -> None:
     """Receives an app, starts it, answers, and serves it to its end."""
     message = _receive()
     os.chdir("/")
-    lease = _open_lease(message["launcher_pid"])
+    if message is None:
+        _forget_app(state_dir=sys.argv[1])
+        return
+    lease = _open_lease(message["launcher_pid"]) if message["attached"] else -1
     wake_fd = _install_signals()
     soft_file_limit = _raise_file_limit()
     adopt_orphans()
@@ -37,7 +40,7 @@ def main() -> None:
         _answer({"error": _describe_failure(failure)})
         return
     record = message["record"]
-    lease_kind = "pidfd" if lease else "stdin"
+    lease_kind = "stdin" if lease == 0 else "pidfd" if lease > 0 else "none"
     _answer({"replicas": record["replicas"], "owner": record["owner"], "lease": lease_kind})
     _leave_terminal(keep_stdin=lease == 0)
     try:
@@ -48,10 +51,22 @@ def main() -> None:
     _remove_empty_log(message["state_dir"])
 
 
-def _receive() -> LaunchMessage:
-    length = int(sys.stdin.buffer.readline())
-    message: LaunchMessage = json.loads(sys.stdin.buffer.read(length))
+def _receive() -> LaunchMessage | None:
+    """Reads the message, or None if the launcher died before it had sent all of it."""
+    length = int(sys.stdin.buffer.readline() or 0)
+    payload = sys.stdin.buffer.read(length)
+    if not length or len(payload) < length:
+        return None
+    message: LaunchMessage = json.loads(payload)
     return message
+
+
+def _forget_app(state_dir: str) -> None:
+    """Removes the directory of an app that nobody knows of yet."""
+    if not os.path.exists(os.path.join(state_dir, RECORD_FILE)):
+        for name in os.listdir(state_dir):
+            os.unlink(os.path.join(state_dir, name))
+        os.rmdir(state_dir)
 
 
 def _answer(answer: dict[str, object]) -> None:

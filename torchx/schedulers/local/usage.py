@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 from torchx.schedulers.local.messages import AppRecord
 from torchx.schedulers.local.processes import (
     PAGE_BYTES,
     TICKS_PER_S,
-    ProcessStat,
     descendants,
-    process_table,
 )
+from torchx.schedulers.local.survivors import recent_snapshot
 from torchx.specs.status import ReplicaUsage
-
-
-class _Snapshot:
-    """The process table, read again only when it is old compared with what reading costs."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._table: dict[int, ProcessStat] = {}
-        self._fresh_until_s = 0.0
-
-    def table(self) -> dict[int, ProcessStat]:
-        """Returns all processes, at most a moment ago."""
-        with self._lock:
-            before_s = time.monotonic()
-            if before_s >= self._fresh_until_s:
-                self._table = process_table()
-                now_s = time.monotonic()
-                self._fresh_until_s = now_s + max(0.1, 20 * (now_s - before_s))
-            return self._table
-
-
-_snapshot = _Snapshot()
 
 
 def measure(record: AppRecord) -> dict[int, ReplicaUsage]:
@@ -48,7 +22,7 @@ def measure(record: AppRecord) -> dict[int, ReplicaUsage]:
         Position of a replica in the record -> what its processes use. Replicas that do not run,
         or have only just started, are missing.
     """
-    table = _snapshot.table()
+    table = recent_snapshot().table
     usages: dict[int, ReplicaUsage] = {}
     for position, replica in enumerate(record["replicas"]):
         leader = table.get(replica["pid"] or 0)
