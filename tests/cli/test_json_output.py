@@ -146,9 +146,9 @@ def test_a_missing_app_is_told(name: str, torchx: Torchx) -> None:
 @pytest.mark.parametrize(
     ("words", "type_", "exit_code"),
     [
-        (["status", "--json", "nonsense"], "MalformedAppHandleException", 1),
+        (["status", "--json", "nonsense"], "ShortHandleError", 1),
         (["status", "--json", "no-such://s/app"], "UnknownSchedulerException", 1),
-        (["log", "--json", "nonsense"], "MalformedAppHandleException", 1),
+        (["log", "--json", "nonsense"], "ShortHandleError", 1),
         (["runopts", "--json", "no_such"], "UnknownSchedulerException", 1),
         (["builtins", "--json", "--print", "no.such"], "ComponentNotFoundException", 1),
         (["run", "--json", "-s", "local_cwd", "no.such"], "ComponentNotFoundException", 1),
