@@ -115,7 +115,7 @@ class NamespaceScan:
             )
         first = self.found.get(name)
         if first is not None and not is_same_plugin(plugin_type, first, plugin):
-            return f"`{name}` is registered with a DIFFERENT value in {first.__module__}, which is used"
+            return f"`{name}` has a DIFFERENT value in {first.__module__}, which is used"
         return None
 
     def _record(self, error: RegistrationError) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torchx import plugins
@@ -121,7 +121,7 @@ def get_scheduler_factories(
     builtin = {} if skip_defaults else _builtin_factories()
     found = _plugin_factories(group, builtin)
     for name in builtin.keys() & found.keys():
-        _report_replacement(name, found[name])
+        _report_replacement(name)
     return {**found, **{name: builtin[name] for name in builtin if name not in found}}
 
 
@@ -151,7 +151,7 @@ def _plugin_factories(
 
 
 @functools.lru_cache
-def _report_replacement(name: str, factory: Hashable) -> None:
+def _report_replacement(name: str) -> None:
     """Warns once, however often the schedulers are listed."""
     logger.warning("a plugin replaces the built-in scheduler `%s`", name)
 
