@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from torchx.plugins._model import PluginFactory, PluginType, RegistrationError
+from torchx.plugins._model import Collision, PluginFactory, PluginType, RegistrationError
+from torchx.plugins._report import module_of
 from torchx.util.entrypoints import DeferredEntryPoint
 from torchx.util.foreign import reason_of
 
@@ -51,12 +52,12 @@ def problem_of(plugin: DeferredEntryPoint) -> str | None:
     return None
 
 
-def shadowing_errors(
+def collisions(
     plugin_type: PluginType,
     found: Mapping[str, PluginFactory],
     declared: Mapping[str, PluginFactory],
-) -> list[RegistrationError]:
-    """Names the plugins of ``torchx_plugins`` that give way to entry points.
+) -> list[Collision]:
+    """Finds the plugins of ``torchx_plugins`` that give way to entry points.
 
     Args:
         plugin_type: Their kind.
@@ -64,19 +65,35 @@ def shadowing_errors(
         declared: The entry points by name.
 
     Returns:
-        One error for each name that stands for different things.
+        One for each name that stands for different things.
     """
     return [
-        RegistrationError(
-            plugin.__module__,
-            f"`{name}` is also the name of an entry point ({_target(declared[name])}); the entry"
-            " point wins",
-            name,
-            plugin_type.label,
-        )
+        Collision(plugin_type, name, winner=declared[name], loser=plugin)
         for name, plugin in found.items()
         if name in declared and not _is_same(plugin, declared[name])
     ]
+
+
+def shadowing_error(collision: Collision) -> RegistrationError:
+    """Puts such a collision into words.
+
+    Args:
+        collision: One that an entry point has won.
+
+    Returns:
+        The error of the plugin that lost.
+    """
+    winner = collision.winner
+    if isinstance(winner, DeferredEntryPoint):
+        target = winner.entry_point.value
+    else:
+        target = module_of(winner)
+    return RegistrationError(
+        module_of(collision.loser),
+        f"`{collision.name}` is also the name of an entry point ({target}); the entry point wins",
+        collision.name,
+        collision.plugin_type.label,
+    )
 
 
 def _is_same(plugin: PluginFactory, declared: PluginFactory) -> bool:
@@ -85,9 +102,3 @@ def _is_same(plugin: PluginFactory, declared: PluginFactory) -> bool:
         module = sys.modules.get(entry_point.module)
         return getattr(module, entry_point.attr, None) is plugin
     return declared is plugin
-
-
-def _target(declared: PluginFactory) -> str:
-    if isinstance(declared, DeferredEntryPoint):
-        return declared.entry_point.value
-    return getattr(declared, "__module__", None) or type(declared).__name__

@@ -94,3 +94,20 @@ class RegistrationError:
     error: str
     name: str | None = None
     plugin_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Collision:
+    """Two plugins of one name that are not the same.
+
+    Attributes:
+        plugin_type: Their kind.
+        name: Their name.
+        winner: The one that is used.
+        loser: The other one.
+    """
+
+    plugin_type: PluginType
+    name: str
+    winner: PluginFactory
+    loser: PluginFactory

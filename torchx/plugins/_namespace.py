@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from torchx.plugins._equality import is_same_plugin
-from torchx.plugins._model import PluginFactory, PluginType, RegistrationError
+from torchx.plugins._model import Collision, PluginFactory, PluginType, RegistrationError
 from torchx.util.foreign import call_foreign, reason_of
 
 logger: logging.Logger = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ class NamespaceScan:
     Attributes:
         found: The plugins by name.
         errors: What went wrong.
+        collisions: Plugins that lost to others of the same name.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class NamespaceScan:
         self._expected_type = expected_type
         self.found: dict[str, PluginFactory] = {} if found is None else found
         self.errors: list[RegistrationError] = []
+        self.collisions: list[Collision] = []
 
     def run(self, namespace: str) -> None:
         """Searches a package and everything below it.
@@ -100,23 +102,27 @@ class NamespaceScan:
         if not isinstance(name, str) or not name:
             problem: str | None = f"the name of a plugin must be text, not {name!r}"
         else:
-            problem = self._problem(plugin, plugin_type, name)
+            problem = self._misplaced(plugin_type) or self._clash(plugin, plugin_type, name)
         if problem is None:
             self.found.setdefault(str(name), plugin)
         else:
             self._record(RegistrationError(module, problem, str(name), plugin_type.label))
 
-    def _problem(self, plugin: PluginFactory, plugin_type: PluginType, name: str) -> str | None:
+    def _misplaced(self, plugin_type: PluginType) -> str | None:
         expected = self._expected_type
-        if expected is not None and plugin_type is not expected:
-            return (
-                f"is a {plugin_type.label} but is under the {expected.label} namespace \u2014 use"
-                f" @register.{expected.label}() or move to `{plugin_type.namespace}`"
-            )
+        if expected is None or plugin_type is expected:
+            return None
+        return (
+            f"is a {plugin_type.label} but is under the {expected.label} namespace \u2014 use"
+            f" @register.{expected.label}() or move to `{plugin_type.namespace}`"
+        )
+
+    def _clash(self, plugin: PluginFactory, plugin_type: PluginType, name: str) -> str | None:
         first = self.found.get(name)
-        if first is not None and not is_same_plugin(plugin_type, first, plugin):
-            return f"`{name}` has a DIFFERENT value in {first.__module__}, which is used"
-        return None
+        if first is None or is_same_plugin(plugin_type, first, plugin):
+            return None
+        self.collisions.append(Collision(plugin_type, name, winner=first, loser=plugin))
+        return f"`{name}` has a DIFFERENT value in {first.__module__}, which is used"
 
     def _record(self, error: RegistrationError) -> None:
         self.errors.append(error)

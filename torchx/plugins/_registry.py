@@ -13,6 +13,7 @@ from typing import Any, overload
 
 from torchx.plugins._model import (
     NAMED_RESOURCES_ATTR,
+    Collision,
     PluginFactory,
     PluginSource,
     PluginSourceError,
@@ -60,6 +61,7 @@ class PluginRegistry:
         self.plugin_sources = plugin_sources
         self._cache: dict[PluginType, dict[str, PluginFactory]] = {}
         self._errors: list[RegistrationError] = []
+        self._collisions: list[Collision] = []
         self._errors_lock = threading.Lock()
         self._locks = {plugin_type: threading.RLock() for plugin_type in PluginType}
 
@@ -136,6 +138,14 @@ class PluginRegistry:
             return self.errors
         return [error for error in self._errors if _is_about(error, plugin_type)]
 
+    def collisions(self) -> list[Collision]:
+        """Returns which plugins lost to others of the same name.
+
+        Returns:
+            A copy of what was found so far; nothing is searched for.
+        """
+        return list(self._collisions)
+
     def clear(self) -> None:
         """Forgets everything, so that plugins that were installed meanwhile are found.
 
@@ -146,6 +156,7 @@ class PluginRegistry:
         importlib.invalidate_caches()
         self._cache.clear()
         self._errors.clear()
+        self._collisions.clear()
         registry.cache_clear()
         library = sys.modules.get("torchx.specs.resource_library")
         if library is not None:
@@ -180,9 +191,11 @@ class PluginRegistry:
         if PluginSource.ENTRYPOINT in self.plugin_sources:
             declared = entrypoints.load_group(plugin_type.value) or {}
             if found and declared:
-                from torchx.plugins._entry_points import shadowing_errors
+                from torchx.plugins._entry_points import collisions, shadowing_error
 
-                self._add_errors(shadowing_errors(plugin_type, found, declared))
+                lost = collisions(plugin_type, found, declared)
+                self._collisions.extend(lost)
+                self._add_errors([shadowing_error(collision) for collision in lost])
             found.update(declared)
         return found
 
@@ -196,6 +209,7 @@ class PluginRegistry:
         scan = NamespaceScan(expected_type)
         scan.run(namespace)
         self._add_errors(scan.errors)
+        self._collisions.extend(scan.collisions)
         return scan.found
 
     def _collect_plugins_from_module(

@@ -6,6 +6,7 @@ distributions' ``entry_points.txt`` files are first searched for the name of the
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -151,19 +152,17 @@ def _first_of_each_name(group: str, found: list[EntryPoint]) -> dict[str, EntryP
     for entry_point in found:
         winner = winners.setdefault(entry_point.name, entry_point)
         if winner is not entry_point and winner.value != entry_point.value:
-            _warn_of_duplicate(group, winner, entry_point)
+            _warn_of_duplicate(f"{group}.{winner.name}", winner.value, entry_point.value)
     return winners
 
 
-def _warn_of_duplicate(group: str, winner: EntryPoint, loser: EntryPoint) -> None:
+@functools.lru_cache
+def _warn_of_duplicate(name: str, winner: str, loser: str) -> None:
+    """Warns once, however often the group is asked for."""
     import logging
 
     logging.getLogger(__name__).warning(
-        "entry point %s.%s is declared twice: %s is used, %s is ignored",
-        group,
-        winner.name,
-        winner.value,
-        loser.value,
+        "entry point %s is declared twice: %s is used, %s is ignored", name, winner, loser
     )
 
 
