@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -17,7 +17,6 @@ logger: logging.Logger = logging.getLogger(__name__)
 _SIGNAL = signal.SIGURG
 """Ignored by default, so that one that comes late does no harm."""
 
-_NOTICE_S = 3.0
 _REPEAT_S = 0.5
 
 
@@ -37,7 +36,9 @@ class _Interrupt(BaseException):
         self.watch = watch
 
 
-def call_within(limit_s: float, what: str, function: Callable[[], T]) -> T:
+def call_within(
+    limit_s: float, what: str, function: Callable[[], T], *, notice_s: float = 3.0
+) -> T:
     """Calls a function, but not for longer than a limit.
 
     On the main thread the call is made right here and is interrupted, which ends all but C code
@@ -48,6 +49,7 @@ def call_within(limit_s: float, what: str, function: Callable[[], T]) -> T:
         limit_s: Longest duration in seconds; 0 for no limit.
         what: Names the call in messages, for example ``importing x``.
         function: What to call.
+        notice_s: After how many seconds a warning says that it takes long.
 
     Returns:
         What the function returned.
@@ -58,32 +60,48 @@ def call_within(limit_s: float, what: str, function: Callable[[], T]) -> T:
     """
     if limit_s <= 0:
         return function()
+    limit = _Limit(limit_s, what, notice_s)
     if threading.current_thread() is not threading.main_thread():
-        return _call_aside(limit_s, what, function)
+        return _call_aside(limit, function)
     handler = signal.getsignal(_SIGNAL)
     if handler is None:
         # Installed by C code, hence nothing that could be put back.
-        return _call_aside(limit_s, what, function)
-    return _Watch(limit_s, what, handler).call(function)
+        return _call_aside(limit, function)
+    return _Watch(limit, handler).call(function)
+
+
+class _Limit(NamedTuple):
+    limit_s: float
+    what: str
+    notice_s: float
+
+    def is_kept(self, wait: Callable[[float], bool]) -> bool:
+        """Waits for the end of the call; returns False once the limit has passed."""
+        notice_s = min(self.notice_s, self.limit_s)
+        if wait(notice_s):
+            return True
+        if notice_s == self.limit_s:
+            return False
+        logger.warning("%s takes long; it is given up after %g s", self.what, self.limit_s)
+        return wait(self.limit_s - notice_s)
+
+    def error(self) -> TimeLimitExceeded:
+        """Returns what to raise once the limit has passed."""
+        return TimeLimitExceeded(f"{self.what} took longer than {self.limit_s:g} s")
 
 
 class _Watch:
     """Interrupts the main thread when the limit has passed.
 
     Args:
-        limit_s: The limit in seconds.
-        what: Names the call in messages.
+        limit: The limit.
         handler: How the signal was handled before.
     """
 
     def __init__(
-        self,
-        limit_s: float,
-        what: str,
-        handler: Callable[[int, FrameType | None], object] | int,
+        self, limit: _Limit, handler: Callable[[int, FrameType | None], object] | int
     ) -> None:
-        self._limit_s = limit_s
-        self._what = what
+        self._limit = limit
         self._handler = handler
         self._done = threading.Event()
         self._expired = False
@@ -101,19 +119,14 @@ class _Watch:
         except _Interrupt as interrupt:
             if interrupt.watch is not self:
                 raise
-            raise _timeout(self._limit_s, self._what) from None
+            raise self._limit.error() from None
         finally:
             self._done.set()
             signal.signal(_SIGNAL, self._handler)
 
     def _wait(self) -> None:
-        notice_s = min(_NOTICE_S, self._limit_s)
-        if self._done.wait(notice_s):
+        if self._limit.is_kept(self._done.wait):
             return
-        if notice_s < self._limit_s:
-            _notice(self._limit_s, self._what)
-            if self._done.wait(self._limit_s - notice_s):
-                return
         self._expired = True
         # Repeated in case that the call swallows the exception.
         while not self._done.is_set():
@@ -127,9 +140,10 @@ class _Watch:
             self._handler(number, frame)
 
 
-def _call_aside(limit_s: float, what: str, function: Callable[[], T]) -> T:
+def _call_aside(limit: _Limit, function: Callable[[], T]) -> T:
     results: list[T] = []
     errors: list[BaseException] = []
+    ended = threading.Event()
     context = contextvars.copy_context()
 
     def call() -> None:
@@ -137,24 +151,11 @@ def _call_aside(limit_s: float, what: str, function: Callable[[], T]) -> T:
             results.append(context.run(function))
         except BaseException as error:  # raised again by the caller
             errors.append(error)
+        ended.set()
 
-    thread = threading.Thread(target=call, name=f"torchx-{what}", daemon=True)
-    thread.start()
-    notice_s = min(_NOTICE_S, limit_s)
-    thread.join(notice_s)
-    if thread.is_alive() and notice_s < limit_s:
-        _notice(limit_s, what)
-        thread.join(limit_s - notice_s)
+    threading.Thread(target=call, name="torchx-time-limit", daemon=True).start()
+    if not limit.is_kept(ended.wait):
+        raise limit.error()
     if errors:
         raise errors[0]
-    if not results:
-        raise _timeout(limit_s, what)
     return results[0]
-
-
-def _notice(limit_s: float, what: str) -> None:
-    logger.warning("%s takes long; it is given up after %g s", what, limit_s)
-
-
-def _timeout(limit_s: float, what: str) -> TimeLimitExceeded:
-    return TimeLimitExceeded(f"{what} took longer than {limit_s:g} s")
