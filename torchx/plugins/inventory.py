@@ -248,4 +248,8 @@ def _no_resource(loaded: object) -> str | None:
     if not callable(loaded):
         return _not_callable(loaded)
     made = call_foreign("making the resource", loaded)
-    return None if isinstance(made, Resource) else f"it makes a {type(made).__name__}, no Resource"
+    return (
+        None
+        if isinstance(made, Resource)
+        else f"what it makes is of type {type(made).__name__}, not Resource"
+    )
