@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 import torchx.schedulers
+from torchx.cli.main import main
+from torchx.plugins import registry
 from torchx.schedulers import (
     DEFAULT_SCHEDULER_MODULES,
     Scheduler,
@@ -31,7 +36,7 @@ def plugin(session_name: str, **kwargs: object) -> Scheduler[Any]:
     raise AssertionError("nothing may be created")
 
 
-def install(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+def patch_group(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     def load_group(group: str, default: object = None) -> object:
         return dict.fromkeys(names, plugin) or default
 
@@ -62,24 +67,78 @@ def test_local_cwd_is_the_local_scheduler() -> None:
 
 
 def test_plugins_are_added_to_the_built_in_schedulers(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch, "mine", "other")
-    assert list(get_scheduler_factories()) == [*BUILTIN, "mine", "other"]
+    patch_group(monkeypatch, "mine", "other")
+    assert list(get_scheduler_factories()) == ["mine", "other", *BUILTIN]
     assert get_default_scheduler_name() == "mine"
 
 
 def test_a_plugin_replaces_the_built_in_of_its_name_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    install(monkeypatch, "slurm")
+    patch_group(monkeypatch, "slurm")
     factories = get_scheduler_factories()
     assert factories["slurm"] is plugin
-    assert list(factories) == BUILTIN
+    assert sorted(factories) == sorted(BUILTIN)
     assert "slurm" in caplog.text
+
+
+def test_the_registry_of_plugins_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = MagicMock()
+    plugins.registry.return_value.get.return_value = {"mine": plugin}
+    monkeypatch.setattr(torchx.schedulers, "plugins", plugins)
+    patch_group(monkeypatch, "other")
+    assert list(get_scheduler_factories()) == ["mine", *BUILTIN]
+    plugins.registry.return_value.get.return_value = {}
+    assert list(get_scheduler_factories()) == ["other", *BUILTIN]
+    assert get_scheduler_factories("torchx.schedulers.orchestrator", skip_defaults=True) == {
+        "other": plugin
+    }
+
+
+def test_a_replacement_for_load_group_may_return_the_defaults_that_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        torchx.schedulers, "load_group", lambda group, default: {**default, "mine": plugin}
+    )
+    assert list(get_scheduler_factories()) == ["mine", *BUILTIN]
+
+
+def test_both_styles_of_plugins_are_found_and_the_broken_ones_skipped(
+    install: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(
+        {
+            "torchx_plugins/schedulers/bad.py": "raise SystemExit\n",
+            "torchx_plugins/schedulers/demo.py": (
+                "from torchx.plugins import register\n"
+                "@register.scheduler()\ndef demo(session_name, **kwargs): ...\n"
+            ),
+        },
+        entry_points="[torchx.schedulers]\nother = demo_absent:create\n",
+    )
+    assert list(get_scheduler_factories()) == ["demo", "other", *BUILTIN]
+    registry().clear()
+    monkeypatch.setenv("TORCHX_PLUGINS_SOURCE", "0")
+    assert list(get_scheduler_factories()) == BUILTIN
+
+
+def test_an_illegal_source_of_plugins_leaves_the_built_in_schedulers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TORCHX_PLUGINS_SOURCE", "all")
+    patch_group(monkeypatch, "mine")
+    assert list(get_scheduler_factories()) == BUILTIN
+    for words in (["--help"], ["run", "--help"], ["list", "--help"]):
+        with pytest.raises(SystemExit) as exit_info:
+            main(words)
+        assert exit_info.value.code == 0
+    assert "local_cwd" in capsys.readouterr().out
 
 
 def test_the_built_in_schedulers_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert get_scheduler_factories("torchx.schedulers.orchestrator", skip_defaults=True) == {}
-    install(monkeypatch, "mine")
+    patch_group(monkeypatch, "mine")
     assert list(get_scheduler_factories(skip_defaults=True)) == ["mine"]
 
 

@@ -4,12 +4,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import MagicMock, patch
 
 import pytest
 
 import torchx.specs as specs
+from torchx.plugins import PluginType, registry
 from torchx.specs import NULL_RESOURCE, Resource, named_resources, resource
 from torchx.specs.resource_library import ResourceFactory, _NamedResourcesLibrary
 from torchx.util import entrypoints
@@ -185,3 +187,61 @@ def test_reset_discovers_again(
     assert "test.box" not in library
     library.reset()
     assert "test.box" in library
+
+
+def test_the_registry_of_plugins_is_asked_once(library: _NamedResourcesLibrary) -> None:
+    with patch("torchx.plugins.registry") as registry:
+        registry.return_value.get.return_value = {"test.box": box}
+        assert library["test.box"] == box()
+        assert library["cpu.nano"].cpu == 1
+    registry.return_value.get.assert_called_once_with(PluginType.NAMED_RESOURCE)
+
+
+def test_plugins_of_both_styles_are_found(
+    library: _NamedResourcesLibrary, install: Callable[..., Path]
+) -> None:
+    install(
+        {
+            "torchx_plugins/named_resources/demo.py": (
+                "from torchx.plugins import register\nfrom torchx.specs import Resource\n"
+                "@register.named_resource(fractionals={0.5: 'half'})\n"
+                "def demo_box(fractional=1.0): return Resource(int(4 * fractional), 0, 1)\n"
+            ),
+            "demo_sizes.py": (
+                "from torchx.specs import Resource\ndef nano(): return Resource(9, 0, 1)\n"
+            ),
+        },
+        entry_points="[torchx.named_resources]\ncpu.nano = demo_sizes:nano\n",
+    )
+    assert library["demo_box"].get_resource_name() == "demo_box"
+    assert (library["demo_box_half"].cpu, library["cpu.nano"].cpu) == (2, 9)
+    assert list(library)[-4:] == ["demo_box", "demo_box_half", "NULL", "MISSING"]
+
+
+@pytest.mark.parametrize("on_main_thread", [True, False])
+def test_a_plugin_that_looks_up_resources_while_it_is_imported_is_reported(
+    on_main_thread: bool, library: _NamedResourcesLibrary, install: Callable[..., Path]
+) -> None:
+    install(
+        {
+            "torchx_plugins/named_resources/asking.py": (
+                "import torchx.specs as specs\nspecs.demo_library['NULL']\n"
+            )
+        }
+    )
+    with patch("torchx.specs.demo_library", library, create=True):
+        if on_main_thread:
+            found = library["cpu.nano"]
+        else:
+            with ThreadPoolExecutor(1) as pool:
+                found = pool.submit(library.__getitem__, "cpu.nano").result()
+    assert found.cpu == 1
+    (error,) = registry().load_errors(PluginType.NAMED_RESOURCE)
+    assert "re-entrant named-resource lookup" in error.error
+
+
+def test_an_illegal_source_of_plugins_leaves_the_other_resources(
+    library: _NamedResourcesLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHX_PLUGINS_SOURCE", "all")
+    assert library["cpu.nano"].cpu == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from torchx.cli import json_output
@@ -57,7 +57,7 @@ class LazyCommand(SubCommand):
         return self._command
 
 
-class MainParser(argparse.ArgumentParser):
+class ReportingParser(argparse.ArgumentParser):
     """A parser whose errors can be told as JSON, too.
 
     Attributes:
@@ -100,7 +100,7 @@ class MainParser(argparse.ArgumentParser):
         super().error(message)
 
 
-class CommandParser(MainParser):
+class CommandParser(ReportingParser):
     """The parser of one sub-command, which asks it for its arguments only when it is used.
 
     Asking may read config files and look for plugins, which the other commands can do without.
@@ -152,5 +152,55 @@ class CommandParser(MainParser):
     def _fill(self) -> None:
         command, self._command = self._command, None
         if command is not None:
+            self.description = _escaped(summary_of(command))
             command.add_arguments(self)
             self.set_defaults(func=command.run)
+
+
+class MainParser(ReportingParser):
+    """The parser of the whole command line.
+
+    It asks commands for their summaries only when it prints them: those of plugins are imported
+    for that.
+    """
+
+    def attach(
+        self,
+        group: argparse._SubParsersAction[CommandParser],
+        commands: Mapping[str, SubCommand],
+    ) -> None:
+        """Names the sub-commands.
+
+        Args:
+            group: Where their parsers are.
+            commands: The sub-commands by name.
+        """
+        self._group = group
+        self._commands = commands
+
+    def format_help(self) -> str:
+        """As in ``argparse``.
+
+        Returns:
+            The help text.
+        """
+        for choice in self._group._choices_actions:
+            choice.help = _escaped(summary_of(self._commands[choice.dest]))
+        return super().format_help()
+
+
+def summary_of(command: SubCommand) -> str:
+    """Returns one line about a command.
+
+    Args:
+        command: The command.
+
+    Returns:
+        Its ``summary``, or the first line of the docstring of its class.
+    """
+    text = getattr(command, "summary", None) or type(command).__doc__ or ""
+    return str(text).strip().partition("\n")[0]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")

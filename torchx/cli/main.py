@@ -6,16 +6,25 @@ import argparse
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from torchx.cli.cmd_base import SubCommand
 from torchx.cli.json_output import errors_as_json, print_json
 from torchx.cli.lazy import CommandParser, LazyCommand, MainParser
-from torchx.util.entrypoints import load_group
+from torchx.cli.plugin_command import COMMANDS_GROUP, BrokenCommand, PluginCommand, make_command
+from torchx.util.entrypoints import DeferredEntryPoint, load_group
 
-COMMANDS_GROUP = "torchx.cli.cmds"
-"""Entry-point group in which packages register sub-commands."""
+__all__ = [
+    "COMMANDS_GROUP",
+    "BrokenCommand",
+    "create_parser",
+    "get_default_sub_cmds",
+    "get_sub_cmds",
+    "main",
+    "run_main",
+    "sub_parser_description",
+]
 
 sub_parser_description = "what torchx can do; `torchx COMMAND --help` tells more about one"
 """Shown above the list of sub-commands."""
@@ -30,60 +39,13 @@ _DEFAULT_COMMANDS = {
     "describe": ("CmdDescribe", "print the definition of an app"),
     "list": ("CmdList", "list the jobs that were launched, or the apps of a scheduler"),
     "log": ("CmdLog", "print or follow the logs of an app"),
+    "plugins": ("CmdPlugins", "show what installed packages add to torchx, and what failed"),
     "prune": ("CmdPrune", "forget jobs that ended long ago, with their logs on this machine"),
     "rerun": ("CmdRerun", "launch a remembered job again, with changes"),
     "run": ("CmdRun", "launch an app from a component"),
     "runopts": ("CmdRunopts", "print the options of schedulers"),
     "status": ("CmdStatus", "print the state of an app and of its replicas"),
 }
-
-
-class BrokenCommand(SubCommand):
-    """Stands for a sub-command of an installed package that cannot be loaded.
-
-    Args:
-        name: Name of the command.
-        error: Why it cannot be loaded.
-
-    Attributes:
-        error: Why it cannot be loaded.
-        summary: One line for ``torchx --help``.
-    """
-
-    def __init__(self, name: str, error: BaseException) -> None:
-        self._name = name
-        self.error = error
-        self.summary = "cannot be loaded"
-
-    def add_arguments(self, subparser: ArgumentParser) -> None:
-        """Reports why the command cannot be loaded; called when it is about to be used.
-
-        Args:
-            subparser: Not used.
-
-        Raises:
-            TorchXError: Always.
-        """
-        self._report()
-
-    def run(self, args: argparse.Namespace) -> None:
-        """Reports why the command cannot be loaded.
-
-        Args:
-            args: Not used.
-
-        Raises:
-            TorchXError: Always.
-        """
-        self._report()
-
-    def _report(self) -> NoReturn:
-        from torchx.errors import TorchXError
-
-        raise TorchXError(
-            f"command `{self._name}` cannot be loaded: {type(self.error).__name__}: {self.error}",
-            hint=f"repair or remove the package that registers it in `{COMMANDS_GROUP}`",
-        ) from self.error
 
 
 def get_default_sub_cmds() -> dict[str, SubCommand]:
@@ -101,21 +63,20 @@ def get_default_sub_cmds() -> dict[str, SubCommand]:
 def get_sub_cmds() -> dict[str, SubCommand]:
     """Makes all sub-commands: ours, and those that installed packages add or replace.
 
-    A package whose command cannot be loaded does not hinder the other commands.
+    A package whose command cannot be loaded does not hinder the other commands. Entry points are
+    imported when their command is used, or when help is printed.
 
     Returns:
         A new command under each name.
 
     Raises:
-        AssertionError: An entry point yields something that is no sub-command.
+        AssertionError: What was registered as a command is none. An entry point of that kind is
+            reported when its command is used.
     """
     commands = get_default_sub_cmds()
     for name, make in (load_group(COMMANDS_GROUP) or {}).items():
-        command = _make_command(name, make)
-        if isinstance(command, BrokenCommand) and name in commands:
-            _warn_of_broken_replacement(name, command)
-        else:
-            commands[name] = command
+        stands_for = PluginCommand if isinstance(make, DeferredEntryPoint) else make_command
+        commands[name] = stands_for(name, make, commands.get(name))
     return commands
 
 
@@ -143,9 +104,9 @@ def create_parser(subcmds: dict[str, SubCommand]) -> ArgumentParser:
         parser_class=CommandParser,
     )
     for name, command in subcmds.items():
-        summary = _summary(command)
-        subparser = group.add_parser(name, help=summary, description=summary)
-        subparser.attach(command)
+        # An empty help makes the command appear in the list; the text is filled in with the list.
+        group.add_parser(name, help="").attach(command)
+    parser.attach(group, subcmds)
     return parser
 
 
@@ -219,35 +180,6 @@ def _exit_after(error: BaseException) -> NoReturn:
     from torchx.cli.failures import exit_after
 
     exit_after(error)
-
-
-def _make_command(name: str, make: Callable[[], object]) -> SubCommand:
-    try:
-        command = make()
-    except (Exception, SystemExit) as error:
-        return BrokenCommand(name, error)
-    if not isinstance(command, SubCommand):
-        raise AssertionError(
-            f"entry point `{name}` of group `{COMMANDS_GROUP}` must be a class derived from"
-            f" torchx.cli.cmd_base.SubCommand, but it yields a {type(command).__name__}"
-        )
-    return command
-
-
-def _warn_of_broken_replacement(name: str, command: BrokenCommand) -> None:
-    import logging
-
-    logging.getLogger(__name__).warning(
-        "a package replaces command `%s`, but cannot be loaded; the built-in one is used: %s",
-        name,
-        command.error,
-    )
-
-
-def _summary(command: SubCommand) -> str:
-    text = getattr(command, "summary", None) or type(command).__doc__ or ""
-    first_line = str(text).strip().partition("\n")[0]
-    return first_line.replace("%", "%%")
 
 
 def _default_log_level() -> str:

@@ -38,6 +38,7 @@ _RESERVED_NAMES = frozenset(
         "no_entrypoints",
         "parent_run_id",
         "plugins_source",
+        "plugins_timeout_s",
         "rank0_host",
         "replica_id",
         "role_idx",
@@ -145,10 +146,8 @@ class _Parameters:
 
 def _parameters_of(factory: SchedulerFactory) -> _Parameters | None:
     target: Callable[..., object] = factory
-    if isinstance(factory, DeferredSchedulerFactory):
+    if isinstance(factory, (DeferredSchedulerFactory, DeferredEntryPoint)):
         target = factory.load()
-    elif isinstance(factory, DeferredEntryPoint):
-        target = factory.entry_point.load()
     try:
         return _Parameters(target)
     except (TypeError, ValueError):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from torchx import plugins
+from torchx.plugins.lookup import registered, uses_entry_points
 from torchx.util.entrypoints import load_group
 
 if TYPE_CHECKING:
@@ -19,9 +22,12 @@ __all__ = [
     "get_default_scheduler_name",
     "get_scheduler_factories",
     "load_group",
+    "plugins",
 ]
 
 logger: logging.Logger = logging.getLogger(__name__)
+
+_GROUP = "torchx.schedulers"
 
 DEFAULT_SCHEDULER_MODULES: Mapping[str, str] = {
     "local_docker": "torchx.schedulers.docker_scheduler",
@@ -98,25 +104,25 @@ class DeferredSchedulerFactory:
 
 
 def get_scheduler_factories(
-    group: str = "torchx.schedulers", skip_defaults: bool = False
+    group: str = _GROUP, skip_defaults: bool = False
 ) -> dict[str, SchedulerFactory]:
     """Finds all schedulers: the built-in ones and those of installed plugins.
 
-    A plugin with the name of a built-in scheduler replaces it, which is reported by log. Nothing is
-    imported until a factory is called.
+    A plugin with the name of a built-in scheduler replaces it, which is reported by log. No entry
+    point is imported until its factory is called.
 
     Args:
         group: Entry-point group of the plugins.
         skip_defaults: Leave the built-in schedulers out.
 
     Returns:
-        Factory by name, the built-in ones first.
+        Factory by name: plugins, then the built-in ones. The first is the default.
     """
     builtin = {} if skip_defaults else _builtin_factories()
-    plugins = _plugin_factories(group)
-    for name in builtin.keys() & plugins.keys():
-        logger.warning("a plugin replaces the built-in scheduler `%s`", name)
-    return {**builtin, **plugins}
+    found = _plugin_factories(group, builtin)
+    for name in builtin.keys() & found.keys():
+        _report_replacement(name)
+    return {**found, **{name: builtin[name] for name in builtin if name not in found}}
 
 
 def get_default_scheduler_name() -> str:
@@ -125,15 +131,29 @@ def get_default_scheduler_name() -> str:
     Returns:
         The first plugin, if any is installed; else the first built-in scheduler.
     """
-    return next(iter(_plugin_factories("torchx.schedulers") or DEFAULT_SCHEDULER_MODULES))
+    return next(iter(get_scheduler_factories()))
 
 
 def _builtin_factories() -> dict[str, SchedulerFactory]:
     return {name: _defer_load_scheduler(path) for name, path in DEFAULT_SCHEDULER_MODULES.items()}
 
 
-def _plugin_factories(group: str) -> dict[str, SchedulerFactory]:
-    return load_group(group, default={}) or {}
+def _plugin_factories(
+    group: str, builtin: Mapping[str, SchedulerFactory]
+) -> dict[str, SchedulerFactory]:
+    found: Mapping[str, SchedulerFactory] = {}
+    if group == _GROUP:
+        found = registered(plugins.PluginType.SCHEDULER, plugins.registry)
+        if not found and not uses_entry_points():
+            return {}
+    found = found or load_group(group, default=dict(builtin)) or {}
+    return {name: factory for name, factory in found.items() if builtin.get(name) is not factory}
+
+
+@functools.lru_cache
+def _report_replacement(name: str) -> None:
+    """Warns once, however often the schedulers are listed."""
+    logger.warning("a plugin replaces the built-in scheduler `%s`", name)
 
 
 def _defer_load_scheduler(path: str) -> SchedulerFactory:

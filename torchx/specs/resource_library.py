@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, KeysView, Mapping
-from threading import RLock, get_ident
+from contextvars import ContextVar
+from threading import RLock
 from typing import cast
 
 from torchx.specs.app import NULL_RESOURCE, Resource
@@ -37,7 +38,6 @@ class _NamedResourcesLibrary:
     def __init__(self) -> None:
         self._factories: dict[str, ResourceFactory] | None = None
         self._lock = RLock()
-        self._discovering_thread: int | None = None
 
     def __getitem__(self, name: str) -> Resource:
         factories = self._all()
@@ -71,6 +71,9 @@ class _NamedResourcesLibrary:
 
     def reset(self) -> None:
         """Forgets what was discovered, so that the next lookup discovers anew."""
+        plugins = sys.modules.get("torchx.plugins._registry")
+        if plugins is not None:
+            plugins.registry.cache_clear()
         with self._lock:
             self._factories = None
 
@@ -93,20 +96,22 @@ class _NamedResourcesLibrary:
         return self.factories()
 
     def _discover_once(self) -> dict[str, ResourceFactory]:
-        if self._discovering_thread == get_ident():
+        if _discovering.get() is self:
             raise RuntimeError(
                 "re-entrant named-resource lookup: a module that provides named resources looks"
                 " one up while it is being imported; look it up inside a function instead"
             )
         with self._lock:
             if self._factories is None:
-                self._discovering_thread = get_ident()
+                token = _discovering.set(self)
                 try:
                     self._factories = load_named_resources()
                 finally:
-                    self._discovering_thread = None
+                    _discovering.reset(token)
             return self._factories
 
+
+_discovering: ContextVar[_NamedResourcesLibrary | None] = ContextVar("_discovering", default=None)
 
 named_resources = _NamedResourcesLibrary()
 """The library of this process."""
@@ -182,10 +187,10 @@ def custom_named_resources() -> Mapping[str, ResourceFactory]:
 
 
 def _discover_plugins() -> Mapping[str, ResourceFactory]:
-    from torchx.util import entrypoints
+    from torchx import plugins
+    from torchx.plugins.lookup import registered
 
-    found: Mapping[str, ResourceFactory] = entrypoints.load_group("torchx.named_resources") or {}
-    return found
+    return registered(plugins.PluginType.NAMED_RESOURCE, plugins.registry)
 
 
 def resource(

@@ -6,6 +6,7 @@ distributions' ``entry_points.txt`` files are first searched for the name of the
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -52,6 +53,21 @@ class DeferredEntryPoint:
     def __init__(self, entry_point: EntryPoint) -> None:
         self.entry_point = entry_point
 
+    def load(self) -> Any:
+        """Imports what the entry point names, within the time that plugins are given.
+
+        Returns:
+            The module or the attribute.
+
+        Raises:
+            ModuleNotFoundError: If the module is missing.
+            AttributeError: If the module has no such attribute.
+            PluginLoadError: If the import hangs, or tries to end the process.
+        """
+        from torchx.util.foreign import call_foreign
+
+        return call_foreign(f"importing {self.entry_point.value}", self.entry_point.load)
+
     def __call__(self, *args: object, **kwargs: object) -> Any:
         """Imports the module and returns it, or calls the attribute that the entry point names.
 
@@ -65,8 +81,9 @@ class DeferredEntryPoint:
         Raises:
             ModuleNotFoundError: If the module is missing.
             AttributeError: If the module has no such attribute.
+            PluginLoadError: If the import hangs, or tries to end the process.
         """
-        loaded = self.entry_point.load()
+        loaded = self.load()
         return loaded(*args, **kwargs) if self.entry_point.attr else loaded
 
 
@@ -86,7 +103,7 @@ def load(group: str, name: str, default: object = _MISSING) -> Any:
     """
     found = _entry_points_of(group).get(name)
     if found is not None:
-        return found.load()
+        return DeferredEntryPoint(found).load()
     if default is _MISSING:
         raise KeyError(f"entrypoint {group}.{name} not found")
     return default
@@ -109,33 +126,43 @@ def load_group(group: str, default: Any = _MISSING) -> Any:
     return {name: DeferredEntryPoint(entry_point) for name, entry_point in found.items()}
 
 
-def _entry_points_of(group: str) -> dict[str, EntryPoint]:
+def declared(group: str) -> list[EntryPoint]:
+    """Returns all entry points of a group, also those that lose to another of the same name.
+
+    Args:
+        group: For example ``torchx.schedulers``.
+
+    Returns:
+        The entry points; of each name the first is the one that is used.
+    """
     installed = _metadata_if_imported()
     if installed is None or _is_genuine(installed.entry_points):
         named = _named_groups()
         if named is not None and group not in named:
-            return {}
-    return _first_of_each_name(group, _scan().select(group=group))
+            return []
+    return list(_scan().select(group=group))
 
 
-def _first_of_each_name(group: str, found: EntryPoints) -> dict[str, EntryPoint]:
+def _entry_points_of(group: str) -> dict[str, EntryPoint]:
+    return _first_of_each_name(group, declared(group))
+
+
+def _first_of_each_name(group: str, found: list[EntryPoint]) -> dict[str, EntryPoint]:
     winners: dict[str, EntryPoint] = {}
     for entry_point in found:
         winner = winners.setdefault(entry_point.name, entry_point)
         if winner is not entry_point and winner.value != entry_point.value:
-            _warn_of_duplicate(group, winner, entry_point)
+            _warn_of_duplicate(f"{group}.{winner.name}", winner.value, entry_point.value)
     return winners
 
 
-def _warn_of_duplicate(group: str, winner: EntryPoint, loser: EntryPoint) -> None:
+@functools.lru_cache
+def _warn_of_duplicate(name: str, winner: str, loser: str) -> None:
+    """Warns once, however often the group is asked for."""
     import logging
 
     logging.getLogger(__name__).warning(
-        "entry point %s.%s is declared twice: %s is used, %s is ignored",
-        group,
-        winner.name,
-        winner.value,
-        loser.value,
+        "entry point %s is declared twice: %s is used, %s is ignored", name, winner, loser
     )
 
 

@@ -31,19 +31,26 @@ _events_lock = threading.Lock()
 
 
 def _get_or_create_logger(destination: str = "null") -> logging.Logger:
-    with _events_lock:
-        logger = _events_loggers.get(destination)
-        if logger is None:
-            handler = get_logging_handler(destination)
-            handler.setLevel(logging.DEBUG)
-            logger = logging.getLogger(f"torchx-events-{destination}")
-            logger.setLevel(logging.INFO)
-            logger.propagate = False
-            for stale in list(logger.handlers):
-                logger.removeHandler(stale)
-            logger.addHandler(handler)
-            _events_loggers[destination] = logger
-        return logger
+    logger = _events_loggers.get(destination)
+    if logger is None:
+        # Outside of the lock: a plugin may record events while it is imported.
+        handler = get_logging_handler(destination)
+        with _events_lock:
+            logger = _events_loggers.get(destination)
+            if logger is None:
+                logger = _events_loggers[destination] = _make_logger(destination, handler)
+    return logger
+
+
+def _make_logger(destination: str, handler: logging.Handler) -> logging.Logger:
+    handler.setLevel(logging.DEBUG)
+    logger = logging.getLogger(f"torchx-events-{destination}")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for stale in list(logger.handlers):
+        logger.removeHandler(stale)
+    logger.addHandler(handler)
+    return logger
 
 
 def record(event: TorchxEvent, destination: str = "null") -> None:

@@ -6,6 +6,12 @@ import logging
 import sys
 from typing import TextIO
 
+from torchx import plugins
+from torchx.plugins.lookup import registered
+from torchx.util.foreign import reason_of
+
+logger: logging.Logger = logging.getLogger(__name__)
+
 
 class _ConsoleHandler(logging.StreamHandler[TextIO]):
     """Writes to what ``sys.stderr`` is at the time of writing, not at the time of import."""
@@ -32,12 +38,30 @@ def get_logging_handler(destination: str = "null") -> logging.Handler:
     """Returns the handler for a destination.
 
     Args:
-        destination: ``console`` for standard error, ``null`` to drop events.
+        destination: Name of an event-handler plugin; ``console`` for standard error, ``null`` to
+            drop events, unless there is a plugin of that name.
 
     Returns:
-        The handler, the same object for the same destination.
+        The handler; a built-in one is the same object each time. A plugin that cannot make its
+        handler is reported, and the built-in one is used.
 
     Raises:
         KeyError: There is no such destination.
     """
-    return _log_handlers[destination]
+    return _plugin_handler(destination) or _log_handlers[destination]
+
+
+def _plugin_handler(destination: str) -> logging.Handler | None:
+    factory = registered(plugins.PluginType.EVENT_HANDLER, plugins.registry).get(destination)
+    if factory is None:
+        return None
+    try:
+        handler = factory()
+    except (Exception, SystemExit) as error:
+        logger.warning("event handler `%s` is not used: %s", destination, reason_of(error))
+        return None
+    if not isinstance(handler, logging.Handler):
+        kind = type(handler).__name__
+        logger.warning("event handler `%s` is a %s, no logging.Handler", destination, kind)
+        return None
+    return handler

@@ -1,0 +1,1 @@
+"""A scheduler, a named resource, a tracker, a component and a command for torchx."""
