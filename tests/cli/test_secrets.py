@@ -27,6 +27,7 @@ while ! [ -e go ]; do sleep 0.05; done
 exit 3
 """
 COMPONENT = f'''
+import logging
 import torchx.specs as specs
 
 
@@ -38,6 +39,7 @@ def app(password: str, uri: str, *words: str) -> specs.AppDef:
         uri: of the database
         words: for the program
     """
+    logging.getLogger("library").debug("connecting as %s to %s", password, uri)
     env = {{"DB_PASSWORD": password, "DATABASE": uri}}
     role = specs.Role(
         "r", image=".", entrypoint="sh", args=["-c", {SCRIPT!r}, uri, *words], env=env
@@ -157,7 +159,7 @@ def test_a_secret_is_found_nowhere(
         streams(run_words(planted, tmp_path, "-cfg", f"api_key={planted.cfg}")),
         streams(run_words(planted, tmp_path, "-cfg", f"password={planted.cfg}", "--json")),
     ]
-    assert REDACTED.encode() in shown[0]
+    assert f"connecting as {REDACTED} to postgres://me:{REDACTED}@".encode() in shown[0]
     launcher = subprocess.Popen(
         run_words(planted, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -203,14 +205,24 @@ def check_command_lines(planted: Planted, command_lines: CommandLines) -> None:
         }
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('entrypoint="sh"', 'entrypoint="no-such"'),
+        ("env = {", "raise ValueError(f'no-such user: {password} at {uri}')\n    env = {"),
+        ('image="."', "image='no-such', max_retries=-1"),
+    ],
+)
 def test_an_app_that_cannot_be_started_does_not_tell_its_secrets(
-    planted: Planted, project: Path, tmp_path: Path
+    before: str, after: str, planted: Planted, project: Path, tmp_path: Path
 ) -> None:
-    text = (project / "mine.py").read_text().replace('entrypoint="sh"', 'entrypoint="no-such"')
-    (project / "mine.py").write_text(text)
-    shown = streams(run_words(planted, tmp_path))
-    assert b"no-such" in shown
+    text = (project / "mine.py").read_text()
+    assert before in text
+    (project / "mine.py").write_text(text.replace(before, after))
+    shown = streams(run_words(planted, tmp_path, "--json"))
+    assert b"no-such" in shown or b"max_retries" in shown
     assert b"Traceback" in shown
+    assert b'"kind": "error"' in shown
     assert planted.found_in(shown) == []
 
 
