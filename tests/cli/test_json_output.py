@@ -22,7 +22,7 @@ from torchx.specs import AppDef, AppState, Role
 
 Torchx = Callable[..., "subprocess.CompletedProcess[str]"]
 
-SCHEMA: dict[str, Any] = json.loads(files(torchx).joinpath("cli", "schema.json").read_text())
+SCHEMA: dict[str, Any] = json.loads((files(torchx) / "cli" / "schema.json").read_text())
 ECHO = ("run", "-s", "local_cwd", "--json", "utils.echo")
 MISSING = "local_cwd://torchx/missing"
 

@@ -109,8 +109,7 @@ def signal_number(error: BaseException) -> int | None:
 
 
 def _fail(failure: Failure, exit_code: int) -> NoReturn:
-    failure.message = redact_text(failure.message)
-    failure.hint = redact_text(failure.hint)
+    failure = failure._replace(message=redact_text(failure.message), hint=redact_text(failure.hint))
     note_failure(failure)
     logger.error("%s", failure.message, extra={"hint": failure.hint})
     sys.exit(exit_code)

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 SCHEMA_VERSION = 1
 """Version of all shapes. New keys leave it; a key that goes or changes its meaning raises it."""
@@ -22,8 +21,7 @@ SCHEMA_VERSION = 1
 _IDENTITIES = ("schema_version", "kind", "handle", "app_id", "scheduler")
 
 
-@dataclasses.dataclass
-class Failure:
+class Failure(NamedTuple):
     """What is told about an error.
 
     Args:
@@ -164,7 +162,7 @@ def errors_as_json() -> Iterator[None]:
         exit_code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if exit_code and _Session.is_asked_for and not _Session.is_answered:
             failure = _Session.failure or _failure_of(end)
-            error = dataclasses.asdict(failure) | {"exit_code": exit_code}
+            error = failure._asdict() | {"exit_code": exit_code}
             print_json("error", {"error": error})
         raise
 
@@ -195,6 +193,8 @@ def _own_words(words: Sequence[str], parser: argparse.ArgumentParser | None) -> 
 
 def _plain(value: object) -> Any:
     """Turns a value into what JSON has."""
+    import dataclasses
+
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)

@@ -4,11 +4,11 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torchx.specs as specs
-from torchx.util.redact import redact_value
+from torchx.util.redact import redact_data
 
 _MACROS = ("app_id", "replica_id", "rank0_env", "img_root")
 
@@ -84,13 +84,5 @@ def _show(config: object) -> None:
     import yaml
 
     ruler = "=" * 80
-    text = yaml.safe_dump(_redacted("", config), sort_keys=False)
+    text = yaml.safe_dump(redact_data(config), sort_keys=False)
     print(ruler, text, ruler, sep="\n", file=sys.stderr)
-
-
-def _redacted(name: str, value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _redacted(str(key), item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_redacted(name, item) for item in value]
-    return redact_value(name, value) if isinstance(value, str) else value
