@@ -77,7 +77,9 @@ class ExampleScheduler(Scheduler[Mapping[str, CfgVal]]):
             for replica in range(role.num_replicas)
         ]
         state = AppState.FAILED if any(codes) else AppState.SUCCEEDED
-        (directory / "state.json").write_text(json.dumps(state.name))
+        replicas = {role.name: role.num_replicas for role in request.roles}
+        record = {"state": state.name, "replicas": replicas}
+        (directory / "app.json").write_text(json.dumps(record))
         return request.app_id
 
     def describe(self, app_id: str) -> DescribeAppResponse | None:
@@ -87,12 +89,14 @@ class ExampleScheduler(Scheduler[Mapping[str, CfgVal]]):
             app_id: Its id.
 
         Returns:
-            Its state; None if there is no such app.
+            Its state and roles; None if there is no such app.
         """
-        file = TORCHX_HOME("example") / app_id / "state.json"
+        file = TORCHX_HOME("example") / app_id / "app.json"
         if not file.exists():
             return None
-        return DescribeAppResponse(app_id, AppState[json.loads(file.read_text())])
+        record = json.loads(file.read_text())
+        roles = [Role(name, "", num_replicas=count) for name, count in record["replicas"].items()]
+        return DescribeAppResponse(app_id, AppState[record["state"]], roles=roles)
 
     def list(self, cfg: Mapping[str, CfgVal] | None = None) -> builtins.list[ListAppResponse]:
         """Lists the apps.
