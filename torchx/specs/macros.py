@@ -6,12 +6,16 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from enum import Enum
 from typing import Any, TypeVar
 
 from torchx.specs import lazy
-from torchx.specs.app import Role
+from torchx.specs.app import Resource, Role
 
 T = TypeVar("T")
+
+_REPLACED = frozenset(("args", "env", "metadata", "mounts"))
+_UNCHANGEABLE = frozenset((str, int, float, bool, type(None)))
 
 # `$$(NAME)` is left alone: it is the escape of Kubernetes, not ours.
 _NAME = "[_a-zA-Z][_a-zA-Z0-9]*"
@@ -168,12 +172,24 @@ def _substitute_fields(mount: T, values: Mapping[str, str]) -> T:
 
 def _copy(role: Role) -> Role:
     """Deep-copies a role, but for what is about to be replaced and for shared overrides."""
-    fields = vars(role)
-    shared = (
-        "args",
-        "env",
-        "metadata",
-        "mounts",
-        *(["overrides"] if lazy.has_overrides(role) else []),
+    kept = _REPLACED | {"overrides"} if lazy.has_overrides(role) else _REPLACED
+    replica: Role = object.__new__(type(role))
+    vars(replica).update(
+        (name, value if name in kept else _own(value))
+        for name, value in vars(role).items()
     )
-    return copy.deepcopy(role, {id(fields[name]): fields[name] for name in shared})
+    return replica
+
+
+def _own(value: Any) -> Any:
+    """Deep-copies a value. What roles are mostly made of is copied without asking ``copy``."""
+    kind = type(value)
+    if kind in _UNCHANGEABLE or isinstance(value, Enum):
+        return value
+    if kind is dict:
+        return {key: _own(item) for key, item in value.items()}
+    if kind is Resource:
+        copied = object.__new__(Resource)
+        vars(copied).update((name, _own(item)) for name, item in vars(value).items())
+        return copied
+    return copy.deepcopy(value)

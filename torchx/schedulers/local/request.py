@@ -99,16 +99,19 @@ def make_request(
             raise ValueError(
                 f"the app `{app.name}` has two roles named `{role.name}`; role names must differ"
             )
+        role_dir = path_component(role.name)
         log_dirs = [
-            os.path.join(app_log_dir, path_component(role.name), str(replica_id))
-            for replica_id in range(role.num_replicas)
+            f"{app_log_dir}/{role_dir}/{replica_id}" for replica_id in range(role.num_replicas)
         ]
+        torchelastic_dir = f"{app_log_dir}/torchelastic/{role_dir}"
         own = _own_copy(role)
         img_root = provider.fetch_role(own)
         path = _search_path(own, provider.get_cwd(role.image), extra_paths, prepend_cwd)
         request.role_log_dirs[role.name] = log_dirs
         request.role_params[role.name] = [
-            _replica_param(own, app_id, app_log_dir, log_dir, replica_id, provider, img_root, path)
+            _replica_param(
+                own, app_id, torchelastic_dir, log_dir, replica_id, provider, img_root, path
+            )
             for replica_id, log_dir in enumerate(log_dirs)
         ]
     return request
@@ -147,7 +150,7 @@ def _search_path(role: Role, cwd: str | None, extra_paths: Sequence[str], prepen
 def _replica_param(
     role: Role,
     app_id: str,
-    app_log_dir: str,
+    torchelastic_dir: str,
     log_dir: str,
     replica_id: int,
     provider: ImageProvider,
@@ -163,15 +166,15 @@ def _replica_param(
     param = provider.get_replica_param(
         img_root,
         values.apply(role),
-        os.path.join(log_dir, STDOUT_LOG),
-        os.path.join(log_dir, STDERR_LOG),
-        os.path.join(log_dir, COMBINED_LOG),
+        f"{log_dir}/{STDOUT_LOG}",
+        f"{log_dir}/{STDERR_LOG}",
+        f"{log_dir}/{COMBINED_LOG}",
     )
     param.env = {
-        "TORCHELASTIC_ERROR_FILE": os.path.join(log_dir, "error.json"),
-        "PET_LOG_DIR": os.path.join(app_log_dir, "torchelastic", path_component(role.name)),
+        "TORCHELASTIC_ERROR_FILE": f"{log_dir}/error.json",
+        "PET_LOG_DIR": torchelastic_dir,
         **param.env,
         "TORCHX_RANK0_HOST": "localhost",
-        "PATH": values.substitute(path),
+        "PATH": values.substitute(path) if "$" in path else path,
     }
     return param
