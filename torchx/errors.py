@@ -8,6 +8,7 @@
         ├── InvalidRunConfigException        a run option is missing, unknown or of the wrong type
         │   └── MalformedRunConfigException  the text of a run option cannot be read
         ├── ConfigFileError                  a ``.torchxconfig`` cannot be read or used
+        ├── UnregisteredSchedulerError       a configuration speaks of a scheduler that there is not
         ├── SchedulerParameterError          a ``TORCHX_*`` variable does not fit a scheduler
         ├── MalformedAppHandleException      text that is no ``scheduler://session/app_id``
         ├── UnknownSchedulerException        no scheduler is registered under that name

@@ -19,3 +19,9 @@ ENV_TORCHX_INTERNAL_SESSION_ID = "TORCHX_INTERNAL_SESSION_ID"
 
 ENV_TORCHX_IMAGE = "TORCHX_IMAGE"
 """Image of the replica, set inside of it by schedulers that run containers."""
+
+ENV_TORCHX_PROFILE = "TORCHX_PROFILE"
+"""Name of the profile of ``.torchxconfig`` that is in use."""
+
+ENV_TORCHX_CFG_PREFIX = "TORCHX_CFG_"
+"""How the names of variables begin that hold run options: ``TORCHX_CFG_SLURM_PARTITION``."""

@@ -17,12 +17,14 @@ from torchx.cli.argparse_util import ArgOnceAction, torchxconfig_run
 from torchx.cli.cmd_base import SubCommand
 from torchx.cli.cmd_builtins import CmdBuiltins
 from torchx.cli.cmd_log import get_logs
+from torchx.cli.component_defaults import require_known_defaults
 from torchx.cli.component_words import (
     MISSING_COMPONENT_ERROR_MSG,
     repeated_options,
     split_component_words,
 )
 from torchx.cli.failures import fail
+from torchx.cli.profile_option import add_profile_option
 from torchx.cli.run_args import (
     TorchXRunArgs,
     current_directory,
@@ -67,7 +69,7 @@ LOCAL_SCHEDULER_WARNING_MSG = (
 )
 """Logged for a scheduler registered as ``local``."""
 
-_NOT_IN_CONFLICT_WITH_STDIN = ("stdin", "help", "dryrun", "json")
+_NOT_IN_CONFLICT_WITH_STDIN = ("stdin", "help", "dryrun", "json", "log_level", "profile")
 
 
 def _parse_component_name_and_args(
@@ -155,6 +157,7 @@ class CmdRun(SubCommand):
         )
         add("--stdin", action="store_true", help="read all of this as a JSON object from stdin")
         add("--json", action="store_true", help="print one JSON object instead of the handle")
+        add_profile_option(subparser)
         add(
             "component_name_and_args",
             nargs=argparse.REMAINDER,
@@ -268,6 +271,7 @@ class CmdRun(SubCommand):
             _invalid_config_reported(args.scheduler),
             _component_errors_reported(args.component_name),
         ):
+            require_known_defaults(args.component_name)
             fill_from_config(args.scheduler, args.scheduler_cfg)
             component_args = args.component_args_str or args.component_args
             if args.dryrun:

@@ -38,6 +38,7 @@ _RESERVED_NAMES = frozenset(
         "no_entrypoints",
         "parent_run_id",
         "plugins_source",
+        "profile",
         "rank0_host",
         "replica_id",
         "role_idx",
@@ -47,7 +48,7 @@ _RESERVED_NAMES = frozenset(
         "trackers",
     }
 )
-_RESERVED_PREFIXES = ("internal_", "mcad_", "tracker_", "tracking_")
+_RESERVED_PREFIXES = ("cfg_", "internal_", "mcad_", "tracker_", "tracking_")
 
 _READERS: Mapping[object, Callable[[str], object]] = {
     str: str,

@@ -115,8 +115,8 @@ named_resources = _NamedResourcesLibrary()
 def load_named_resources() -> dict[str, ResourceFactory]:
     """Merges all sources of named resources; later ones win.
 
-    The order is generic, AWS, custom module, plugins; ``NULL`` and ``MISSING`` always stand for
-    :py:data:`~torchx.specs.NULL_RESOURCE`.
+    The order is generic, AWS, custom module, plugins, ``.torchxconfig``; ``NULL`` and ``MISSING``
+    always stand for :py:data:`~torchx.specs.NULL_RESOURCE`.
 
     Returns:
         A new table.
@@ -131,6 +131,7 @@ def load_named_resources() -> dict[str, ResourceFactory]:
         table = source() if assigned is None else assigned
         factories.update(cast("Mapping[str, ResourceFactory]", table))
     factories.update(_discover_plugins())
+    factories.update(_configured())
     for name in ("NULL", "MISSING"):
         factories.pop(name, None)
         factories[name] = _null_resource
@@ -186,6 +187,12 @@ def _discover_plugins() -> Mapping[str, ResourceFactory]:
 
     found: Mapping[str, ResourceFactory] = entrypoints.load_group("torchx.named_resources") or {}
     return found
+
+
+def _configured() -> Mapping[str, ResourceFactory]:
+    from torchx.specs.configured_resources import configured_resources
+
+    return configured_resources()
 
 
 def resource(
