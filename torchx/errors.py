@@ -21,6 +21,7 @@
         │   └── ComponentLoadException       its module cannot be imported
         ├── ComponentValidationException     a component breaks the rules for components
         ├── ComponentArgumentError           an argument does not fit the component
+        ├── WorkspaceFileError               a notebook cell names no file of the workspace
         ├── JobStartError                    a back end accepted a job but could not start it
         └── BackendError                     a back end failed to answer; see ``transient``
 
