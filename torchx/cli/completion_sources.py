@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-_DEFINITION = re.compile(r"^def ([a-zA-Z]\w*)\(", re.M)
-_RETURNS_APP = re.compile(r"->\s*[\"']?(?:\w+\.)*AppDef[\"']?\s*:")
-_END_OF_HEADER = re.compile(r":\s*$", re.M)
 
 
 class Candidate(NamedTuple):
@@ -151,17 +146,14 @@ def _names_below(folder: Path, group: str) -> list[str]:
         if {"test", "tests"}.isdisjoint(relative):
             module = ".".join(part for part in relative if part != "__init__")
             prefix = f"{group}{module}." if module else group
-            names += [f"{prefix}{name}" for name in sorted(_component_functions(path))]
+            names += [f"{prefix}{name}" for name in _component_functions(path)]
     return names
 
 
-def _component_functions(path: Path) -> Iterator[str]:
-    text = path.read_text(encoding="utf-8")
-    starts = list(_DEFINITION.finditer(text))
-    for start in starts:
-        end = _END_OF_HEADER.search(text, start.end())
-        if end is not None and _RETURNS_APP.search(text, start.end(), end.end()):
-            yield start[1]
+def _component_functions(path: Path) -> list[str]:
+    from torchx.specs.component_finders import component_functions
+
+    return component_functions(path.read_text(encoding="utf-8"))
 
 
 def _component_files(current: str) -> Iterable[Candidate]:

@@ -43,6 +43,6 @@ def _reject_misspelt_section(component: str) -> None:
     misspelt = closest_match(component, names, cutoff=_LIKELY_TYPO)
     if misspelt is not None and misspelt != component and parser_of(misspelt) is None:
         raise ConfigFileError(
-            f"section [{_KIND}:{misspelt}] belongs to no component",
+            f"{config_layers.place_of(f'{_KIND}:{misspelt}')} belongs to no component",
             hint=f"did you mean [{_KIND}:{component}]?",
         )

@@ -18,7 +18,8 @@ from torchx.util.config_layers import Setting
 logger: logging.Logger = logging.getLogger(__name__)
 
 _COMMAND_KIND = "cli"
-_LIKELY_TYPO = 0.8
+# Names of commands are short: two letters of `run` swapped leave no more in common.
+_LIKELY_TYPO = 0.66
 # What a section holds that is no option: `component` is the first word behind the options.
 _OTHER_KEYS: Mapping[str, Collection[str]] = {"run": ("component",)}
 
@@ -102,15 +103,16 @@ class ConfigDefaults:
 
     def _reject_misspelt_section(self, names: Collection[str]) -> None:
         from torchx.util.config_file import ConfigFileError
+        from torchx.util.config_layers import place_of
         from torchx.util.strings import closest_match
 
-        unknown = [name for name in names if name not in self._commands]
-        misspelt = closest_match(self._command, unknown, cutoff=_LIKELY_TYPO)
-        if misspelt is not None:
-            raise ConfigFileError(
-                f"section [{_COMMAND_KIND}:{misspelt}] belongs to no command",
-                hint=f"did you mean [{_COMMAND_KIND}:{self._command}]?",
-            )
+        for name in names:
+            meant = closest_match(name, self._commands, cutoff=_LIKELY_TYPO)
+            if name not in self._commands and meant == self._command:
+                raise ConfigFileError(
+                    f"{place_of(f'{_COMMAND_KIND}:{name}')} belongs to no command",
+                    hint=f"did you mean [{_COMMAND_KIND}:{meant}]?",
+                )
 
 
 class _Unfit:

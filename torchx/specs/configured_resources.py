@@ -58,10 +58,9 @@ def resource_from(name: str, section: Mapping[str, Setting]) -> Resource:
             )
     missing = [option for option in _REQUIRED if option not in section]
     if missing:
-        any_setting = next(iter(section.values()), None)
-        source = f"{any_setting.source}, " if any_setting else ""
+        place = config_layers.place_of(f"{RESOURCE_KIND}:{name}")
         raise ConfigFileError(
-            f"{source}section [{RESOURCE_KIND}:{name}] lacks {' and '.join(missing)}",
+            f"{place} lacks {' and '.join(missing)}",
             hint="cpu is the number of CPUs, memMB the memory in MiB",
         )
     values = {option: _read(option, setting) for option, setting in section.items()}

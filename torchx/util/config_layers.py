@@ -268,6 +268,25 @@ def sections_of_kind(kind: str, dirs: Iterable[str] | None = None) -> list[str]:
     )
 
 
+def place_of(section: str, dirs: Iterable[str] | None = None) -> str:
+    """Returns the words by which messages name a section.
+
+    Args:
+        section: Name of the section.
+        dirs: See `find_configs`.
+
+    Returns:
+        Text such as ``.torchxconfig, section [slurm]``, with the file that wins.
+
+    Raises:
+        ConfigFileError: A file cannot be read.
+    """
+    holding = (layer for layer in layers(dirs) if section in layer.sections)
+    layer = next(holding, None)
+    prefix = f"{layer.source}, " if layer else ""
+    return f"{prefix}section [{layer.heading(section) if layer else section}]"
+
+
 def misspelt_headings(file: ConfigFile) -> list[str]:
     """Finds sections whose kind is probably misspelt; other tools may have sections of their own.
 
