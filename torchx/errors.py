@@ -19,6 +19,7 @@
         ├── WaitTimeoutError                 the app did not end in time
         ├── ComponentNotFoundException       no component has that name
         │   └── ComponentLoadException       its module cannot be imported
+        ├── ConfFileNotFoundError            a component file does not exist
         ├── ComponentValidationException     a component breaks the rules for components
         ├── ComponentArgumentError           an argument does not fit the component
         ├── WorkspaceFileError               a notebook cell names no file of the workspace

@@ -139,7 +139,8 @@ def _find_by_name(name: str, validators: list[ComponentFunctionValidator] | None
         raise ComponentNotFoundException(
             f"Component `{name}` not found. It must be a builtin (see `torchx builtins`), be"
             " registered under [torchx.components], or be of the form FILE:FUNCTION",
-            hint=closest_hint(name, set(_all_components(validators))),
+            hint=closest_hint(name, set(_all_components(validators)))
+            or "`torchx builtins` lists components; FILE.py:FUNCTION is your own",
         )
     return component
 
