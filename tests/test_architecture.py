@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"components", "tracker", "runtime", "apps", "distributed", "examples", "notebook"},
     {"runner"},
     {"cli"},
-    {"testing"},
+    {"testing", "test"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -1,8 +1,9 @@
 """Runs the snippets of the documentation: ``python`` blocks and ``console`` sessions.
 
-In a console session lines behind ``$`` are run by bash; what follows is compared with what they
-print (both streams), where ``...`` stands for any text. A session without expected output only has
-to succeed. A block behind an HTML comment ``<!-- not run: reason -->`` is left out.
+In a console session lines behind ``$``, continued by lines behind ``>``, are run by bash; what
+follows is compared with what they print (both streams), where ``...`` stands for any text. A
+session without expected output only has to succeed. A block behind an HTML comment
+``<!-- not run: reason -->`` is left out.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def snippets() -> list[Snippet]:
 
 def session(body: str) -> list[tuple[str, str]]:
     """Splits a console session into (command, expected output)."""
-    steps = re.split(r"^\$ ", body, flags=re.M)[1:]
-    return [(command, output) for command, _, output in (step.partition("\n") for step in steps)]
+    steps = re.findall(r"^\$ (.*\n(?:>.*\n)*)((?:(?!\$ ).*\n)*)", body, flags=re.M)
+    return [(re.sub("^> ?", "", command, flags=re.M), output) for command, output in steps]
 
 
 def matches(expected: str, printed: str) -> bool:

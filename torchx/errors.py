@@ -8,6 +8,7 @@
         ├── InvalidRunConfigException        a run option is missing, unknown or of the wrong type
         │   └── MalformedRunConfigException  the text of a run option cannot be read
         ├── ConfigFileError                  a ``.torchxconfig`` cannot be read or used
+        ├── UnregisteredSchedulerError       a configuration speaks of a scheduler that there is not
         ├── SchedulerParameterError          a ``TORCHX_*`` variable does not fit a scheduler
         ├── MalformedAppHandleException      text that is no ``scheduler://session/app_id``
         ├── UnknownSchedulerException        no scheduler is registered under that name
@@ -18,8 +19,10 @@
         ├── WaitTimeoutError                 the app did not end in time
         ├── ComponentNotFoundException       no component has that name
         │   └── ComponentLoadException       its module cannot be imported
+        ├── ConfFileNotFoundError            a component file does not exist
         ├── ComponentValidationException     a component breaks the rules for components
         ├── ComponentArgumentError           an argument does not fit the component
+        ├── WorkspaceFileError               a notebook cell names no file of the workspace
         ├── JobStartError                    a back end accepted a job but could not start it
         └── BackendError                     a back end failed to answer; see ``transient``
 

@@ -25,3 +25,9 @@ ENV_TORCHX_PLUGINS_SOURCE = "TORCHX_PLUGINS_SOURCE"
 
 ENV_TORCHX_PLUGINS_TIMEOUT_S = "TORCHX_PLUGINS_TIMEOUT_S"
 """Longest time that the import of one plugin may take, in seconds; 0 for no limit."""
+
+ENV_TORCHX_PROFILE = "TORCHX_PROFILE"
+"""Name of the profile of ``.torchxconfig`` that is in use."""
+
+ENV_TORCHX_CFG_PREFIX = "TORCHX_CFG_"
+"""How the names of variables begin that hold run options: ``TORCHX_CFG_SLURM_PARTITION``."""

@@ -284,3 +284,111 @@ def test_the_old_import_path_of_the_variable_stays() -> None:
 def test_there_is_nothing_else() -> None:
     with pytest.raises(AttributeError, match="nothing"):
         config.nothing  # noqa: B018 - reading it is the test
+
+
+def test_the_environment_wins_over_files_and_not_over_what_is_given(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dirs = [write("a", "[memory]\nqueue = file\nnodes = 2\n")]
+    monkeypatch.setenv("TORCHX_CFG_MEMORY_QUEUE", "env")
+    monkeypatch.setenv("TORCHX_CFG_MEMORY_TAGS", "a,b")
+    assert applied(dirs) == {"queue": "env", "nodes": 2, "tags": ["a", "b"]}
+    assert applied(dirs, queue="given")["queue"] == "given"
+    assert applied() == {"queue": "env", "tags": ["a", "b"]}
+    assert loaded("[memory]\nnodes = 3\n") == {"nodes": 3}
+
+
+def test_a_misspelt_variable_is_a_warning_and_an_error_on_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TORCHX_CFG_MEMORY_QUUEUE", "env")
+    assert applied() == {}
+    assert "did you mean `TORCHX_CFG_MEMORY_QUEUE`? (ignored)" in caplog.text
+    with pytest.raises(ConfigFileError, match="TORCHX_CFG_MEMORY_QUUEUE"):
+        config.require_known_options("memory")
+
+
+def test_the_command_line_can_make_misspelt_sections_an_error(write: Write) -> None:
+    dirs = [write("a", "[memry]\nqueue = x\n"), write("b", "[trackers:mine]\nconfig = x\n")]
+    with pytest.raises(
+        ConfigFileError, match=r"did you mean \[memory\]\?; .* did you mean \[tracker:mine\]\?"
+    ):
+        config.require_known_options("memory", dirs)
+
+
+def test_a_profile_wins_over_files_and_not_over_the_environment(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHX_PROFILE", "big")
+    text = "[profile:big:memory]\nqueue = big\nnodes = 8\n[memory]\nqueue = file\ntags = t\n"
+    dirs = [write("a", text)]
+    assert applied(dirs) == {"queue": "big", "nodes": 8, "tags": ["t"]}
+    monkeypatch.setenv("TORCHX_CFG_MEMORY_QUEUE", "env")
+    assert applied(dirs)["queue"] == "env"
+
+
+def test_the_origin_of_each_value_is_told(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write("a", "[profile:big:memory]\nnodes = 8\n[memory]\nnodes = 2\nqueue = q\n")
+    monkeypatch.setenv("TORCHX_PROFILE", "big")
+    monkeypatch.setenv("TORCHX_CFG_MEMORY_API_TOKEN", "hidden")
+    told = [
+        (one.name, one.value, one.origin) for one in config.effective_options("memory", [folder])
+    ]
+    assert told == [
+        ("queue", "q", f"{folder}/.torchxconfig [memory]"),
+        ("nodes", 8, f"{folder}/.torchxconfig [profile:big:memory]"),
+        ("tags", None, "default"),
+        ("api_token", "hidden", "environment TORCHX_CFG_MEMORY_API_TOKEN"),
+    ]
+
+
+def dumped(*schedulers: str, **kwargs: bool) -> str:
+    file = io.StringIO()
+    config.dump(file, list(schedulers) or None, **kwargs)
+    return file.getvalue()
+
+
+def test_what_is_dumped_can_be_loaded_again(memory: MemoryScheduler) -> None:
+    text = dumped()
+    assert text == "[memory]\nqueue = default\nnodes = 1\ntags = None\napi_token = None\n\n"
+    assert loaded(text) == {name: option.default for name, option in memory.run_opts()}
+    assert dumped("memory", required_only=True) == "[memory]\n\n"
+
+
+def test_nothing_is_dumped_for_an_unknown_scheduler() -> None:
+    file = io.StringIO()
+    with pytest.raises(ValueError, match=r"`memroy` is no registered scheduler") as caught:
+        config.dump(file, ["memory", "memroy"])
+    assert getattr(caught.value, "hint", "") == "did you mean `memory`?"
+    assert file.getvalue() == ""
+
+
+def test_a_scheduler_that_lacks_what_it_needs_is_left_out_with_a_warning(
+    memory: MemoryScheduler, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(session_name: str) -> MemoryScheduler:
+        raise ModuleNotFoundError("No module named 'sdk'", name="sdk")
+
+    factories = {"broken": broken, "memory": lambda session_name: memory}
+    monkeypatch.setattr("torchx.runner.config.get_scheduler_factories", lambda: factories)
+    assert dumped().startswith("[memory]\n")
+    assert "scheduler `broken` is left out: No module named 'sdk'" in caplog.text
+
+
+def test_trackers_come_from_files_whatever_is_in_them(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchx.runner.api import get_configured_trackers
+
+    monkeypatch.chdir(
+        write(
+            "a",
+            "[DEFAULT]\nno = tracker\n[torchx:tracker]\nplain =\nfull = x\n# off = y\nempty:\n"
+            "[tracker:full]\n; comment\nconfig = sqlite:///%h/100%.db # kept\n"
+            "[tracker:empty]\nconfig =\n[profile:p:tracker:plain]\nconfig = of profile\n",
+        )
+    )
+    full = "sqlite:///%h/100%.db # kept"
+    assert get_configured_trackers() == {"plain": None, "full": full, "empty": ""}
+    monkeypatch.setenv("TORCHX_PROFILE", "p")
+    assert get_configured_trackers()["plain"] == "of profile"

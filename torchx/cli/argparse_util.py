@@ -74,9 +74,7 @@ class torchxconfig(ArgOnceAction):  # noqa: N801, RUF100 - the published name
     ) -> None:
         sections = torchxconfig._subcmd_configs
         if subcmd not in sections:
-            from torchx.runner import config
-
-            sections[subcmd] = config.get_configs(prefix="cli", name=subcmd)
+            sections[subcmd] = _section_of(subcmd)
         default = sections[subcmd].get(dest, default)
         super().__init__(
             dest=dest,
@@ -113,6 +111,21 @@ class torchxconfig_list(torchxconfig):  # noqa: N801, RUF100 - the published nam
         **kwargs: Any,
     ) -> None:
         super().__init__("list", dest, option_strings, required, default, **kwargs)
+
+
+def _section_of(subcmd: str) -> dict[str, str]:
+    from torchx.util import config_layers
+    from torchx.util.config_file import ConfigFileError
+
+    try:
+        found = config_layers.settings(f"cli:{subcmd}")
+    except (ConfigFileError, OSError) as error:
+        # The help text needs no file. The command itself reads it again, and reports this.
+        import logging
+
+        logging.getLogger(__name__).debug("no defaults for `%s`: %s", subcmd, error)
+        return {}
+    return {option: setting.value for option, setting in found.items()}
 
 
 def _reference(namespace: object) -> Callable[[], object | None]:

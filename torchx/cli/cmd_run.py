@@ -17,6 +17,7 @@ from torchx.cli.argparse_util import ArgOnceAction, torchxconfig_run
 from torchx.cli.cmd_base import SubCommand
 from torchx.cli.cmd_builtins import CmdBuiltins
 from torchx.cli.cmd_log import get_logs
+from torchx.cli.component_defaults import require_known_defaults
 from torchx.cli.component_words import (
     MISSING_COMPONENT_ERROR_MSG,
     repeated_options,
@@ -24,6 +25,7 @@ from torchx.cli.component_words import (
 )
 from torchx.cli.failures import fail
 from torchx.cli.json_output import add_json_option
+from torchx.cli.profile_option import add_profile_option
 from torchx.cli.run_args import (
     TorchXRunArgs,
     current_directory,
@@ -75,7 +77,7 @@ LOCAL_SCHEDULER_WARNING_MSG = (
 )
 """Logged for a scheduler registered as ``local``."""
 
-_NOT_IN_CONFLICT_WITH_STDIN = ("stdin", "help", "dryrun", "json")
+_NOT_IN_CONFLICT_WITH_STDIN = ("stdin", "help", "dryrun", "json", "log_level", "profile")
 
 
 def _parse_component_name_and_args(
@@ -165,6 +167,7 @@ class CmdRun(SubCommand):
         add_secret_options(subparser)
         add("--stdin", action="store_true", help="read all of this as a JSON object from stdin")
         add_json_option(subparser, "print one JSON object instead of the handle")
+        add_profile_option(subparser)
         add(
             "component_name_and_args",
             nargs=argparse.REMAINDER,
@@ -278,6 +281,7 @@ class CmdRun(SubCommand):
             _invalid_config_reported(args.scheduler),
             _component_errors_reported(args.component_name),
         ):
+            require_known_defaults(args.component_name)
             fill_from_config(args.scheduler, args.scheduler_cfg)
             if args.detach and has_option(runner, args.scheduler, "detach"):
                 args.scheduler_cfg["detach"] = True

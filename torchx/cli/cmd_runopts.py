@@ -12,6 +12,7 @@ from torchx.util.colors import paint
 
 if TYPE_CHECKING:
     from torchx.runner.api import Runner
+    from torchx.specs import CfgVal
 
 
 class CmdRunopts(SubCommand):
@@ -27,12 +28,17 @@ class CmdRunopts(SubCommand):
             "scheduler", type=str, nargs="?", help="name of one scheduler; all by default"
         )
         add_json_option(subparser)
+        subparser.add_argument(
+            "--origin",
+            action="store_true",
+            help="print the value that each option has here, and where it comes from",
+        )
 
     def run(self, args: argparse.Namespace) -> None:
         """Prints the options of one scheduler or of all.
 
         Args:
-            args: ``scheduler`` and ``json``.
+            args: ``scheduler``, ``origin`` and ``json``.
 
         Raises:
             SystemExit: There is no scheduler of that name.
@@ -44,12 +50,13 @@ class CmdRunopts(SubCommand):
             names = runner.scheduler_backends()
             if args.scheduler and args.scheduler not in names:
                 raise UnknownSchedulerException(args.scheduler, known=names)
-            shown = [args.scheduler] if args.scheduler else names
+            chosen = [args.scheduler] if args.scheduler else names
             if args.json:
-                print_json("runopts", {"schedulers": [_as_data(runner, name) for name in shown]})
+                print_json("runopts", {"schedulers": [_as_data(runner, name) for name in chosen]})
                 return
-            for name in shown:
-                print(f"{paint(f'{name}:', 'GREEN', sys.stdout)}{_options(runner, name)}\n")
+            for name in chosen:
+                shown = _origins(name) if args.origin else _options(runner, name)
+                print(f"{paint(f'{name}:', 'GREEN', sys.stdout)}{shown}\n")
 
 
 def _as_data(runner: Runner, scheduler: str) -> dict[str, Any]:
@@ -77,3 +84,26 @@ def _options(runner: Runner, scheduler: str) -> str:
     except (Exception, SystemExit) as error:
         # One scheduler that lacks what it needs must not hide the options of the others.
         return f" {str(error) or type(error).__name__}"
+
+
+def _origins(scheduler: str) -> str:
+    from torchx.runner import config
+    from torchx.util.redact import redact_value
+
+    config.require_known_options(scheduler)
+    try:
+        options = config.effective_options(scheduler)
+    except ModuleNotFoundError as error:
+        return f" {error}"
+    rows = [(one.name, redact_value(one.name, _text(one.value)), one.origin) for one in options]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (f"    {n:{widths[0]}} = {v:{widths[1]}}  ({origin})" for n, v, origin in rows)
+    return "\n" + "\n".join(lines)
+
+
+def _text(value: CfgVal) -> str:
+    if isinstance(value, list):
+        return ",".join(value)
+    if isinstance(value, dict):
+        return ",".join(f"{key}:{item}" for key, item in value.items())
+    return str(value)

@@ -50,7 +50,7 @@ def repeated_options(component: str, words: list[str]) -> list[str]:
     Returns:
         The repeated options as they were written, without duplicates.
     """
-    parser = _parser_of(component)
+    parser = parser_of(component)
     return _repeated_by_spelling(words) if parser is None else parser.repeated_options(words)
 
 
@@ -69,7 +69,15 @@ def _repeated_by_spelling(words: list[str]) -> list[str]:
     return list(repeated)
 
 
-def _parser_of(component: str) -> ComponentParser | None:
+def parser_of(component: str) -> ComponentParser | None:
+    """Makes the parser of a component.
+
+    Args:
+        component: Name of the component.
+
+    Returns:
+        The parser, or None if the component cannot be looked up.
+    """
     from torchx.specs.arguments import create_args_parser
     from torchx.specs.finder import get_component
 

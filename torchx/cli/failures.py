@@ -26,7 +26,7 @@ logger: logging.Logger = logging.getLogger("torchx.cli")
 EXIT_FAILURE = 1
 """Exit code of everything that goes wrong, except a wrong command line (2, by argparse)."""
 
-_TRACEBACK_HINT = "run it again with `torchx --log_level DEBUG ...` to see where this comes from"
+_TRACEBACK_HINT = "run it again with `torchx -v ...` to see at level DEBUG where this comes from"
 
 
 def fail(

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from torchx.cli import json_output
 from torchx.cli.cmd_base import SubCommand
+
+if TYPE_CHECKING:
+    from torchx.cli.config_defaults import ConfigDefaults
+
+
+LOG_LEVEL_OPTIONS = {
+    ("-v", "--verbose"): ("DEBUG", "show all log records, and tracebacks of errors"),
+    ("-q", "--quiet"): ("WARNING", "show only warnings and errors"),
+}
+"""Options that set the log level, with the level and the help of each."""
 
 
 class LazyCommand(SubCommand):
@@ -107,14 +117,21 @@ class CommandParser(ReportingParser):
     """
 
     _command: SubCommand | None = None
+    _name = ""
+    _commands: Collection[str] = ()
+    _config_defaults: ConfigDefaults | None = None
 
-    def attach(self, command: SubCommand) -> None:
+    def attach(self, command: SubCommand, name: str, commands: Collection[str]) -> None:
         """Names the command that this parser is for.
 
         Args:
             command: The command.
+            name: Its name.
+            commands: The names of all commands.
         """
         self._command = command
+        self._name = name
+        self._commands = commands
 
     def parse_known_args(  # type: ignore[override] # see above
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -128,8 +145,14 @@ class CommandParser(ReportingParser):
         Returns:
             The filled namespace and the words that were not understood.
         """
-        self._fill()
-        return super().parse_known_args(args, namespace)
+        self.fill()
+        words = sys.argv[1:] if args is None else args
+        if self._name:
+            self._take_defaults(words)
+        parsed, rest = super().parse_known_args(words, namespace)
+        if self._config_defaults is not None:
+            self._config_defaults.check(parsed)
+        return parsed, rest
 
     def format_help(self) -> str:
         """As in ``argparse``.
@@ -137,7 +160,7 @@ class CommandParser(ReportingParser):
         Returns:
             The help text.
         """
-        self._fill()
+        self.fill()
         return super().format_help()
 
     def format_usage(self) -> str:
@@ -146,15 +169,39 @@ class CommandParser(ReportingParser):
         Returns:
             The usage text.
         """
-        self._fill()
+        self.fill()
         return super().format_usage()
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
+        """Asks the command for its arguments, unless that has been done."""
         command, self._command = self._command, None
         if command is not None:
             self.description = _escaped(summary_of(command))
             command.add_arguments(self)
             self.set_defaults(func=command.run)
+            self._add_log_levels()
+
+    def _add_log_levels(self) -> None:
+        for spellings, (level, text) in LOG_LEVEL_OPTIONS.items():
+            if not self._option_string_actions.keys() & set(spellings):
+                self.add_argument(
+                    *spellings,
+                    dest="log_level",
+                    action="store_const",
+                    const=level,
+                    default=argparse.SUPPRESS,
+                    help=text,
+                )
+
+    def _take_defaults(self, words: Sequence[str]) -> None:
+        from torchx.cli.config_defaults import ConfigDefaults
+        from torchx.cli.profile_option import choose_profile, profile_in
+
+        profile = profile_in(self, words)
+        if profile is not None:
+            choose_profile(profile)
+        self._config_defaults = ConfigDefaults(self, self._name, self._commands)
+        self._config_defaults.apply()
 
 
 class MainParser(ReportingParser):

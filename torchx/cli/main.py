@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 from torchx.cli.cmd_base import SubCommand
 from torchx.cli.json_output import errors_as_json, print_json
-from torchx.cli.lazy import CommandParser, LazyCommand, MainParser
+from torchx.cli.lazy import LOG_LEVEL_OPTIONS, CommandParser, LazyCommand, MainParser
 from torchx.cli.plugin_command import COMMANDS_GROUP, BrokenCommand, PluginCommand, make_command
+from torchx.cli.profile_option import add_profile_option, forget_profile
 from torchx.util.entrypoints import DeferredEntryPoint, load_group
 
 __all__ = [
@@ -26,6 +27,9 @@ __all__ = [
     "sub_parser_description",
 ]
 
+COMPLETE_COMMAND = "__complete"
+"""First word of the command lines by which the scripts of ``torchx completion`` ask."""
+
 sub_parser_description = "what torchx can do; `torchx COMMAND --help` tells more about one"
 """Shown above the list of sub-commands."""
 
@@ -35,6 +39,8 @@ _NEED_NO_LOGGING = ("--version", "--help", "-h")
 _DEFAULT_COMMANDS = {
     "builtins": ("CmdBuiltins", "list the components that come with torchx and its plugins"),
     "cancel": ("CmdCancel", "end an app that is pending or running"),
+    "completion": ("CmdCompletion", "print a script that completes commands in your shell"),
+    "configure": ("CmdConfigure", "write or complete a .torchxconfig to fill in"),
     "delete": ("CmdDelete", "end an app and remove it from the records of its scheduler"),
     "describe": ("CmdDescribe", "print the definition of an app"),
     "list": ("CmdList", "list the jobs that were launched, or the apps of a scheduler"),
@@ -96,6 +102,16 @@ def create_parser(subcmds: dict[str, SubCommand]) -> ArgumentParser:
         default=_default_log_level(),
         help="lowest level of log records to show; default: environment variable LOGLEVEL or INFO",
     )
+    for spellings, (level, text) in LOG_LEVEL_OPTIONS.items():
+        parser.add_argument(
+            *spellings,
+            dest="log_level",
+            action="store_const",
+            const=level,
+            default=argparse.SUPPRESS,
+            help=text,
+        )
+    add_profile_option(parser)
     parser.add_argument("--version", action=_VersionAction, nargs=0, help="print the version")
     group = parser.add_subparsers(
         title="sub-commands",
@@ -105,7 +121,7 @@ def create_parser(subcmds: dict[str, SubCommand]) -> ArgumentParser:
     )
     for name, command in subcmds.items():
         # An empty help makes the command appear in the list; the text is filled in with the list.
-        group.add_parser(name, help="").attach(command)
+        group.add_parser(name, help="").attach(command, name, subcmds)
     parser.attach(group, subcmds)
     return parser
 
@@ -126,6 +142,8 @@ def run_main(subcmds: dict[str, SubCommand], argv: list[str] | None = None) -> N
             _run(subcmds, words)
     except BrokenPipeError as error:
         _exit_after(error)
+    finally:
+        forget_profile()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -137,6 +155,12 @@ def main(argv: list[str] | None = None) -> None:
     Raises:
         SystemExit: The command did not succeed, or had no more to do than to print help.
     """
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == [COMPLETE_COMMAND]:
+        from torchx.cli.completion import print_completions
+
+        print_completions(words[1:])
+        return
     run_main(get_sub_cmds(), argv)
 
 

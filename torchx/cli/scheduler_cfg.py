@@ -116,8 +116,7 @@ def fill_from_config(scheduler: str, cfg: dict[str, CfgVal]) -> None:
     """
     from torchx.runner import config
 
-    if config.find_configs():
-        config.require_known_options(scheduler)
+    config.require_known_options(scheduler)
     config.apply(scheduler=scheduler, cfg=cfg)
 
 

@@ -1,39 +1,55 @@
-"""Reads ``.torchxconfig``: run options, component defaults, CLI defaults and trackers.
+"""Reads and writes ``.torchxconfig``: run options, component and CLI defaults, trackers, hardware.
 
 Files are looked for in the working directory (the project's file) and in the home directory, in
 this order; for each option the first file that has it wins. ``TORCHXCONFIG`` names the only file to
 read instead, or, set to nothing, switches files off. Overall: explicit argument > environment >
-project file > home file > default in the code.
+profile > project file > home file > default in the code.
 
-========================  ======================================================================
-section                   holds
-========================  ======================================================================
-``[SCHEDULER]``           run options of that scheduler
-``[component:NAME]``      defaults of a component's parameters
-``[cli:COMMAND]``         defaults of a sub-command's options
-``[torchx:tracker]``      one option per tracker, named like it
-``[tracker:NAME]``        ``config`` of that tracker
-========================  ======================================================================
+============================  ==================================================================
+section                       holds
+============================  ==================================================================
+``[SCHEDULER]``               run options of that scheduler
+``[component:NAME]``          defaults of a component's parameters
+``[cli:COMMAND]``             defaults of a sub-command's options
+``[torchx:tracker]``          one option per tracker, named like it
+``[tracker:NAME]``            ``config`` of that tracker
+``[resource:NAME]``           a named resource: ``cpu``, ``gpu``, ``memMB``, ...
+``[profile:NAME]``            defaults of ``torchx run`` while that profile is in use
+``[profile:NAME:SECTION]``    what stands before ``[SECTION]`` while that profile is in use
+============================  ==================================================================
 
-The syntax is described in `torchx.runner.config_file`.
+The environment holds run options as ``TORCHX_CFG_<SCHEDULER>_<OPTION>``, in capital letters. The
+syntax of files is described in `torchx.util.config_file`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from torchx.runner.config_file import PLACEHOLDER, ConfigFile, ConfigFileError, parse, read, where
+from torchx.errors import TorchXError
+from torchx.runner.config_options import (
+    FoundOption,
+    OptionLayer,
+    UnknownOption,
+    layer_of_environment,
+    layer_of_file,
+    merge,
+    variables_for,
+)
 from torchx.schedulers import get_scheduler_factories
 from torchx.settings import ENV_TORCHXCONFIG
-from torchx.util.redact import REDACTED, is_secret_name
+from torchx.util import config_layers
+from torchx.util.config_file import ConfigFile, ConfigFileError, parse
+from torchx.util.config_layers import CONFIG_FILE, CONFIG_PREFIX_DELIM, use_profile
+from torchx.util.strings import closest_match
 
 if TYPE_CHECKING:
     from torchx.schedulers import SchedulerFactory
     from torchx.schedulers.api import Scheduler
-    from torchx.specs import CfgVal, runopt, runopts
+    from torchx.specs import CfgVal, runopts
 
 __all__ = [
     "CONFIG_FILE",
@@ -41,8 +57,11 @@ __all__ = [
     "DEFAULT_CONFIG_DIRS",
     "ENV_TORCHXCONFIG",
     "ConfigFileError",
+    "EffectiveOption",
     "UnknownOption",
     "apply",
+    "dump",
+    "effective_options",
     "find_configs",
     "get_config",
     "get_configs",
@@ -50,13 +69,8 @@ __all__ = [
     "load_sections",
     "require_known_options",
     "unknown_options",
+    "use_profile",
 ]
-
-CONFIG_FILE = ".torchxconfig"
-"""Name of the file in each directory."""
-
-CONFIG_PREFIX_DELIM = ":"
-"""Separates the kind of a section from its name."""
 
 DEFAULT_CONFIG_DIRS: list[str]
 """Where files are looked for: working directory, then home, as they are when this is read.
@@ -64,37 +78,53 @@ DEFAULT_CONFIG_DIRS: list[str]
 Assign a list to replace them.
 """
 
-_NONE = "None"
 _ORCHESTRATOR_GROUP = "torchx.schedulers.orchestrator"
 _LIKELY_TYPO = 0.8
+_DEFAULT = "default"
+_NOT_SET = "not set"
 
 log: logging.Logger = logging.getLogger(__name__)
 
 
 def __getattr__(name: str) -> list[str]:
     if name == "DEFAULT_CONFIG_DIRS":
-        return _current_dirs()
+        return config_layers.current_dirs()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class UnknownOption(NamedTuple):
-    """An option in a file that the scheduler does not have.
+class UnregisteredSchedulerError(TorchXError, ValueError):
+    """Options were asked for of a scheduler that is not registered.
 
-    Attributes:
-        path: File that holds it.
-        section: Section that holds it.
-        name: The option as written.
-        closest: The registered option with the most similar name, if any is similar.
+    Args:
+        scheduler: Its name.
+        names: Names of those that are.
     """
 
-    path: str
-    section: str
-    name: str
-    closest: str | None
+    def __init__(self, scheduler: str, names: list[str]) -> None:
+        closest = closest_match(scheduler, names)
+        super().__init__(
+            f"`{scheduler}` is no registered scheduler, must be one of: {names}",
+            hint=f"did you mean `{closest}`?" if closest else "name one of those",
+        )
 
-    def __str__(self) -> str:
-        hint = f", did you mean `{self.closest}`?" if self.closest else ""
-        return f"{self.path}, section [{self.section}]: unknown run option `{self.name}`{hint}"
+
+class EffectiveOption(NamedTuple):
+    """The value that a run option has unless a job is told another one.
+
+    Attributes:
+        name: Name of the option.
+        value: The value.
+        origin: The file and section, or the variable, that it comes from; ``default``, or, for a
+            required option without value, ``not set``.
+        help: What the option is for.
+        is_flag: Whether it is a truth value.
+    """
+
+    name: str
+    value: CfgVal
+    origin: str
+    help: str
+    is_flag: bool
 
 
 def find_configs(dirs: Iterable[str] | None = None) -> list[str]:
@@ -110,18 +140,7 @@ def find_configs(dirs: Iterable[str] | None = None) -> list[str]:
     Raises:
         FileNotFoundError: ``TORCHXCONFIG`` names something that is no file.
     """
-    only = os.environ.get(ENV_TORCHXCONFIG)
-    if only is not None:
-        if not only:
-            return []
-        if not os.path.exists(only) or os.path.isdir(only):
-            raise FileNotFoundError(
-                f"{ENV_TORCHXCONFIG}={only} names no existing file; "
-                f"correct it, or unset it to search for {CONFIG_FILE}"
-            )
-        return [only]
-    paths = (os.path.join(folder, CONFIG_FILE) for folder in dirs or _default_dirs())
-    return [path for path in paths if os.path.isfile(path) and os.access(path, os.R_OK)]
+    return config_layers.find_configs(dirs)
 
 
 def load_sections(prefix: str, dirs: list[str] | None = None) -> dict[str, dict[str, str]]:
@@ -135,14 +154,10 @@ def load_sections(prefix: str, dirs: list[str] | None = None) -> dict[str, dict[
         What stands behind the ``:`` -> option -> value. Options of ``[DEFAULT]`` are not repeated
         in each section; they only serve references.
     """
-    merged: dict[str, dict[str, str]] = {}
-    for path in find_configs(dirs):
-        content = read(path)
-        for section in content.sections:
-            kind, _, name = section.partition(CONFIG_PREFIX_DELIM)
-            if kind and kind == prefix and name:
-                merged[name] = {**content.options(section), **merged.get(name, {})}
-    return merged
+    return {
+        name: _values(f"{prefix}{CONFIG_PREFIX_DELIM}{name}", dirs)
+        for name in config_layers.sections_of_kind(prefix, dirs)
+    }
 
 
 def get_configs(prefix: str, name: str, dirs: list[str] | None = None) -> dict[str, str]:
@@ -156,7 +171,7 @@ def get_configs(prefix: str, name: str, dirs: list[str] | None = None) -> dict[s
     Returns:
         Option -> value, empty if no file has the section.
     """
-    return load_sections(prefix, dirs).get(name, {})
+    return _values(f"{prefix}{CONFIG_PREFIX_DELIM}{name}", dirs) if prefix and name else {}
 
 
 def get_config(prefix: str, name: str, key: str, dirs: list[str] | None = None) -> str | None:
@@ -175,7 +190,7 @@ def get_config(prefix: str, name: str, key: str, dirs: list[str] | None = None) 
 
 
 def apply(scheduler: str, cfg: dict[str, CfgVal], dirs: list[str] | None = None) -> None:
-    """Fills the gaps of run options from the files.
+    """Fills the gaps of run options from the environment and from the files.
 
     Args:
         scheduler: Name of the scheduler, which is also the name of the section.
@@ -186,11 +201,10 @@ def apply(scheduler: str, cfg: dict[str, CfgVal], dirs: list[str] | None = None)
         ValueError: There is no such scheduler, or a value does not fit its option.
     """
     _check_registered(scheduler)
-    paths = find_configs(dirs)
-    files = [read(path) for path in paths]
-    for path in paths:
+    files = config_layers.layers(dirs)
+    for path in dict.fromkeys(file.source for file in files):
         log.info("loading configs from %s", path)
-    _fill(scheduler, files, cfg)
+    _fill(scheduler, files, cfg, os.environ)
 
 
 def load(scheduler: str, f: TextIO, cfg: dict[str, CfgVal]) -> None:
@@ -209,32 +223,64 @@ def load(scheduler: str, f: TextIO, cfg: dict[str, CfgVal]) -> None:
     """
     _check_registered(scheduler)
     source = getattr(f, "name", None)
-    _fill(scheduler, [parse(f.read(), source if isinstance(source, str) else CONFIG_FILE)], cfg)
+    file = parse(f.read(), source if isinstance(source, str) else CONFIG_FILE)
+    _fill(scheduler, [file], cfg, {})
 
 
-def unknown_options(scheduler: str, dirs: list[str] | None = None) -> list[UnknownOption]:
-    """Returns the options in the files that a scheduler does not have.
+def effective_options(scheduler: str, dirs: list[str] | None = None) -> list[EffectiveOption]:
+    """Returns the value of every run option, and where each comes from.
 
     Args:
         scheduler: Name of the scheduler.
         dirs: See `find_configs`.
 
     Returns:
-        One entry per option and file, in the order of the files.
+        One entry per option, in the order in which the scheduler registers them. Values are as
+        they are; show them only through `torchx.util.redact`.
+
+    Raises:
+        ValueError: There is no such scheduler, or a value does not fit its option.
+    """
+    _check_registered(scheduler)
+    opts = _run_opts(scheduler)
+    found = merge(opts, _option_layers(scheduler, config_layers.layers(dirs), os.environ, opts))
+    return [
+        EffectiveOption(
+            name,
+            *found.get(
+                name, FoundOption(option.default, _NOT_SET if option.is_required else _DEFAULT)
+            ),
+            help=" ".join(option.help.split()),
+            is_flag=option.opt_type is bool,
+        )
+        for name, option in opts
+    ]
+
+
+def unknown_options(scheduler: str, dirs: list[str] | None = None) -> list[UnknownOption]:
+    """Returns the options in the environment and in the files that a scheduler does not have.
+
+    Args:
+        scheduler: Name of the scheduler.
+        dirs: See `find_configs`.
+
+    Returns:
+        One entry per option and source, in the order of precedence.
 
     Raises:
         ValueError: There is no such scheduler.
     """
     _check_registered(scheduler)
-    files = [read(path) for path in find_configs(dirs)]
-    if not any(scheduler in file.sections for file in files):
+    files = config_layers.layers(dirs)
+    if not _is_configured(scheduler, files, os.environ):
         return []
     opts = _run_opts(scheduler)
-    return [option for file in files for option in _unknown_in(scheduler, file, opts)]
+    found = _option_layers(scheduler, files, os.environ, opts)
+    return [unknown for layer in found for unknown in layer.unknown(opts)]
 
 
 def require_known_options(scheduler: str, dirs: list[str] | None = None) -> None:
-    """Raises if the files hold options that a scheduler does not have.
+    """Raises if there are options that a scheduler does not have, or if its section is misspelt.
 
     `apply` only warns about those. A command line, where a person waits for the answer, calls this
     first.
@@ -244,32 +290,72 @@ def require_known_options(scheduler: str, dirs: list[str] | None = None) -> None
         dirs: See `find_configs`.
 
     Raises:
-        ConfigFileError: Some option is unknown; the message names each with the closest match.
+        ConfigFileError: Some option is unknown, the section is misspelt, or there is no profile of
+            the chosen name; the message or its hint names the closest match.
         ValueError: There is no such scheduler.
     """
-    unknown = unknown_options(scheduler, dirs)
-    if unknown:
+    config_layers.require_profile(dirs)
+    problems = [str(option) for option in unknown_options(scheduler, dirs)]
+    for file in config_layers.layers(dirs):
+        problems += _misspelt_sections(scheduler, file)
+    if problems:
         raise ConfigFileError(
-            "; ".join(map(str, unknown)),
+            "; ".join(problems),
             hint=f"`torchx runopts {scheduler}` shows the options that {scheduler} has",
         )
 
 
-def _default_dirs() -> list[str]:
-    replaced: list[str] | None = globals().get("DEFAULT_CONFIG_DIRS")
-    return _current_dirs() if replaced is None else replaced
+def dump(f: TextIO, schedulers: list[str] | None = None, required_only: bool = False) -> None:
+    """Writes a template of a ``.torchxconfig``: one section per scheduler.
+
+    Required options hold a ``#FIXME`` placeholder with their type and help, optional ones their
+    default. A scheduler that lacks what it needs is left out with a warning.
+
+    Args:
+        f: Where to write.
+        schedulers: Names of schedulers, in order; by default all.
+        required_only: Leave optional options out.
+
+    Raises:
+        ValueError: There is no such scheduler; nothing has been written.
+    """
+    from torchx.runner.config_template import render
+
+    f.write("".join(render(*section) for section in template_options(schedulers, required_only)))
 
 
-def _current_dirs() -> list[str]:
-    # Neither a deleted working directory nor a user id without a home has a file to offer.
-    try:
-        dirs = [os.getcwd()]
-    except OSError:
-        dirs = []
-    home = os.path.expanduser("~")
-    if home != "~" and home not in dirs:
-        dirs.append(home)
-    return dirs
+def template_options(
+    schedulers: list[str] | None = None, required_only: bool = False
+) -> list[tuple[str, dict[str, str]]]:
+    """Returns what `dump` writes.
+
+    Args:
+        schedulers: Names of schedulers, in order; by default all.
+        required_only: Leave optional options out.
+
+    Returns:
+        Pairs of a scheduler and its option -> text.
+
+    Raises:
+        ValueError: There is no such scheduler.
+    """
+    from torchx.runner.config_template import option_texts
+
+    names = list(_factories()) if schedulers is None else schedulers
+    for name in names:
+        _check_registered(name)
+    sections = []
+    for name in names:
+        try:
+            sections.append((name, option_texts(_run_opts(name), required_only)))
+        except ModuleNotFoundError as error:
+            log.warning("scheduler `%s` is left out: %s", name, error)
+    return sections
+
+
+def _values(section: str, dirs: list[str] | None) -> dict[str, str]:
+    found = config_layers.settings(section, dirs)
+    return {option: setting.value for option, setting in found.items()}
 
 
 def _factories() -> dict[str, SchedulerFactory]:
@@ -283,7 +369,7 @@ def _factories() -> dict[str, SchedulerFactory]:
 def _check_registered(scheduler: str) -> None:
     names = list(_factories())
     if scheduler not in names:
-        raise ValueError(f"`{scheduler}` is no registered scheduler, must be one of: {names}")
+        raise UnregisteredSchedulerError(scheduler, names)
 
 
 def _get_scheduler(name: str) -> Scheduler[Any]:
@@ -299,84 +385,45 @@ def _run_opts(scheduler: str) -> runopts:
         instance.close()
 
 
-def _fill(scheduler: str, files: list[ConfigFile], cfg: dict[str, CfgVal]) -> None:
+def _is_configured(scheduler: str, files: list[ConfigFile], environ: Mapping[str, str]) -> bool:
+    in_files = any(scheduler in file.sections for file in files)
+    return in_files or bool(variables_for(scheduler, list(_factories()), environ))
+
+
+def _option_layers(
+    scheduler: str, files: list[ConfigFile], environ: Mapping[str, str], opts: runopts
+) -> list[OptionLayer]:
+    variables = variables_for(scheduler, list(_factories()), environ)
+    of_environment = [layer_of_environment(scheduler, variables, opts)] if variables else []
+    of_files = [layer_of_file(scheduler, file) for file in files if scheduler in file.sections]
+    return of_environment + of_files
+
+
+def _fill(
+    scheduler: str, files: list[ConfigFile], cfg: dict[str, CfgVal], environ: Mapping[str, str]
+) -> None:
     for file in files:
-        _warn_of_misspelt_section(scheduler, file)
-    holding = [file for file in files if scheduler in file.sections]
-    if not holding:
+        for problem in _misspelt_sections(scheduler, file):
+            log.warning("%s (ignored)", problem)
+    if not _is_configured(scheduler, files, environ):
         return
     opts = _run_opts(scheduler)
-    given = {_registered_name(opts, name) or name for name in cfg}
-    unset: list[str] = []
-    for file in holding:
-        for unknown in _unknown_in(scheduler, file, opts):
+    found = _option_layers(scheduler, files, environ, opts)
+    for layer in found:
+        for unknown in layer.unknown(opts):
             log.warning("%s (ignored)", unknown)
-        for written, text in file.options(scheduler, with_defaults=True).items():
-            name = _registered_name(opts, written)
-            if name is None or name in given:
-                continue
-            if text.startswith(PLACEHOLDER):
-                _warn_of_placeholder(file, scheduler, written)
-                unset.append(name)
-                continue
-            cfg[name] = _cast(file, scheduler, written, text, opts)
-            given.add(name)
-    for name in unset:
-        cfg.setdefault(name, None)
+    merged: dict[str, FoundOption] = merge(opts, found, cfg)
+    cfg.update({name: option.value for name, option in merged.items()})
 
 
-def _registered_name(opts: runopts, written: str) -> str | None:
-    """Returns the name under which the scheduler registered what a file or caller spells so."""
-    option = opts.get(written)
-    if option is None:
-        return None
-    return next((name for name, registered in opts if registered is option), written)
-
-
-def _unknown_in(scheduler: str, file: ConfigFile, opts: runopts) -> Iterator[UnknownOption]:
-    written = file.sections.get(scheduler, {})
-    for name, closest in opts.unknown_keys(written).items():
-        yield UnknownOption(file.source, scheduler, name, closest)
-
-
-def _cast(file: ConfigFile, section: str, name: str, text: str, opts: runopts) -> CfgVal:
-    if text == _NONE:
-        return None
-    option: runopt | None = opts.get(name)
-    assert option is not None, f"{name} was looked up before"
-    try:
-        return option.cast_to_type(text)
-    except (ValueError, TypeError, IndexError) as error:
-        from torchx.specs import get_type_name
-
-        expected = get_type_name(option.opt_type)
-        is_secret = is_secret_name(name)
-        told = REDACTED if is_secret else f"`{text}`"
-        raise ConfigFileError(
-            f"{where(file.source, section, name)}: {told} is no {expected}",
-            hint=f"write a value of type {expected}, or remove the line",
-        ) from (None if is_secret else error)
-
-
-def _warn_of_placeholder(file: ConfigFile, section: str, name: str) -> None:
-    log.warning(
-        "%s still holds its %s placeholder and counts as not set; replace it with a value",
-        where(file.source, section, name),
-        PLACEHOLDER,
-    )
-
-
-def _warn_of_misspelt_section(scheduler: str, file: ConfigFile) -> None:
-    import difflib
-
+def _misspelt_sections(scheduler: str, file: ConfigFile) -> list[str]:
+    problems = config_layers.misspelt_headings(file)
     plain = [name for name in file.sections if CONFIG_PREFIX_DELIM not in name]
-    if scheduler in plain:
-        return
-    for section in difflib.get_close_matches(scheduler, plain, n=1, cutoff=_LIKELY_TYPO):
-        if section not in _factories():
-            log.warning(
-                "%s: section [%s] belongs to no scheduler, did you mean [%s]? (ignored)",
-                file.source,
-                section,
-                scheduler,
-            )
+    section = closest_match(scheduler, plain, cutoff=_LIKELY_TYPO)
+    if section is not None and scheduler not in plain and section not in _factories():
+        heading = file.heading(section)
+        problems.append(
+            f"{file.source}: section [{heading}] belongs to no scheduler,"
+            f" did you mean [{heading.removesuffix(section)}{scheduler}]?"
+        )
+    return problems

@@ -39,6 +39,7 @@ _RESERVED_NAMES = frozenset(
         "parent_run_id",
         "plugins_source",
         "plugins_timeout_s",
+        "profile",
         "rank0_host",
         "replica_id",
         "role_idx",
@@ -48,7 +49,7 @@ _RESERVED_NAMES = frozenset(
         "trackers",
     }
 )
-_RESERVED_PREFIXES = ("internal_", "mcad_", "tracker_", "tracking_")
+_RESERVED_PREFIXES = ("cfg_", "internal_", "mcad_", "tracker_", "tracking_")
 
 _READERS: Mapping[object, Callable[[str], object]] = {
     str: str,

@@ -341,6 +341,24 @@ def _exists(module_name: str) -> bool:
         return False
 
 
+def component_functions(source: str) -> list[str]:
+    """Finds the components of a file without importing it.
+
+    Args:
+        source: Text of the file.
+
+    Returns:
+        Names of the functions that keep the rules for components, in alphabetical order.
+
+    Raises:
+        SyntaxError: The text is no Python.
+    """
+    from torchx.specs.file_linter import validate_source
+
+    names = sorted(_function_names(source))
+    return [name for name in names if not validate_source(source, name, None)]
+
+
 def closest_hint(name: str, names: set[str]) -> str:
     """Returns a hint at the closest name.
 

@@ -120,8 +120,8 @@ named_resources = _NamedResourcesLibrary()
 def load_named_resources() -> dict[str, ResourceFactory]:
     """Merges all sources of named resources; later ones win.
 
-    The order is generic, AWS, custom module, plugins; ``NULL`` and ``MISSING`` always stand for
-    :py:data:`~torchx.specs.NULL_RESOURCE`.
+    The order is generic, AWS, custom module, plugins, ``.torchxconfig``; ``NULL`` and ``MISSING``
+    always stand for :py:data:`~torchx.specs.NULL_RESOURCE`.
 
     Returns:
         A new table.
@@ -136,6 +136,7 @@ def load_named_resources() -> dict[str, ResourceFactory]:
         table = source() if assigned is None else assigned
         factories.update(cast("Mapping[str, ResourceFactory]", table))
     factories.update(_discover_plugins())
+    factories.update(_configured())
     for name in ("NULL", "MISSING"):
         factories.pop(name, None)
         factories[name] = _null_resource
@@ -191,6 +192,12 @@ def _discover_plugins() -> Mapping[str, ResourceFactory]:
     from torchx.plugins.lookup import registered
 
     return registered(plugins.PluginType.NAMED_RESOURCE, plugins.registry)
+
+
+def _configured() -> Mapping[str, ResourceFactory]:
+    from torchx.specs.configured_resources import configured_resources
+
+    return configured_resources()
 
 
 def resource(

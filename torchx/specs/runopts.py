@@ -317,7 +317,7 @@ class runopts:
                 f"Run options cannot be read: {redact_text(str(error))}",
                 "",
                 {},
-                hint="write them as key=value,key=value",
+                hint="write them as name=value,name=value",
             ) from error
         return self._known(given, lambda key, option: self._cast(key, option, given))
 

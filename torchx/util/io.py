@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torchx.errors import TorchXError
 from torchx.util import entrypoints
 
 COMPONENTS_DIR: Path = Path("torchx/components")
 """Where the built-in components are, relative to what :py:func:`get_abspath` takes."""
+
+
+class ConfFileNotFoundError(TorchXError, FileNotFoundError):
+    """A component file does not exist."""
 
 
 def get_abspath(relpath: str) -> str:
@@ -49,8 +54,9 @@ def read_conf_file(conf_file: str) -> str:
     get_contents = entrypoints.load("torchx.file", "get_file_contents", _get_file_contents)
     contents: str | None = get_contents(conf_file)
     if not contents:
-        raise FileNotFoundError(
+        raise ConfFileNotFoundError(
             f"{conf_file} does not exist and is not a builtin."
-            " `torchx builtins` lists the available builtins"
+            " `torchx builtins` lists the available builtins",
+            hint="check the path; a relative one starts at the current directory",
         )
     return contents

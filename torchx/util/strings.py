@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _NOT_ALLOWED = re.compile("[^a-z0-9-]")
 
@@ -22,3 +23,20 @@ def normalize_str(data: str) -> str:
         'abcd123'
     """
     return _NOT_ALLOWED.sub("", data.lower()).lstrip("-")
+
+
+def closest_match(word: str, words: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Finds the word that somebody probably meant.
+
+    Args:
+        word: What was written.
+        words: What exists.
+        cutoff: How similar the two have to be, from 0 (anything) to 1 (equal).
+
+    Returns:
+        The most similar word, or None if none is similar enough.
+    """
+    import difflib
+
+    matches = difflib.get_close_matches(word, list(words), n=1, cutoff=cutoff)
+    return matches[0] if matches else None

@@ -35,15 +35,19 @@ class ConfigFileError(TorchXError, ValueError):
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """The content of one file.
+    """The content of one file, or what one profile in it says instead.
 
     Attributes:
         source: Path of the file, or a name for messages if there is none.
         sections: Section -> option -> text as written, in the order of the file.
+        headings: How sections are called in the file, where that differs.
+        inherits: Whether the options of ``[DEFAULT]`` can be inherited, or only be referred to.
     """
 
     source: str
     sections: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    headings: Mapping[str, str] = field(default_factory=dict)
+    inherits: bool = True
 
     def options(self, section: str, with_defaults: bool = False) -> dict[str, str]:
         """Returns the options of one section with references replaced.
@@ -64,8 +68,31 @@ class ConfigFile:
         known = {**self.sections.get(DEFAULT_SECTION, {}), **own}
         return {
             option: self._expand(section, option, text, known, depth=0)
-            for option, text in (known if with_defaults else own).items()
+            for option, text in (known if with_defaults and self.inherits else own).items()
         }
+
+    def where(self, section: str, option: str) -> str:
+        """Returns the words by which messages name an option.
+
+        Args:
+            section: Name of the section.
+            option: Name of the option.
+
+        Returns:
+            Text such as ``.torchxconfig, section [slurm], option `time```.
+        """
+        return f"{self.source}, section [{self.heading(section)}], option `{option}`"
+
+    def heading(self, section: str) -> str:
+        """Returns what stands in the brackets above a section.
+
+        Args:
+            section: Name of the section.
+
+        Returns:
+            The name itself, or that of the section of a profile which stands in for it.
+        """
+        return self.headings.get(section, section)
 
     def _expand(
         self, section: str, option: str, text: str, known: Mapping[str, str], depth: int
@@ -74,7 +101,7 @@ class ConfigFile:
             return text
         if depth > _MAX_REFERENCE_DEPTH:
             raise ConfigFileError(
-                f"{where(self.source, section, option)}: its %(...)s references never end",
+                f"{self.where(section, option)}: its %(...)s references never end",
                 hint="a value must not refer to itself, directly or through other options",
             )
 
@@ -87,20 +114,6 @@ class ConfigFile:
             return self._expand(section, option, known[name], known, depth + 1)
 
         return _REFERENCE.sub(replaced, text)
-
-
-def where(source: str, section: str, option: str) -> str:
-    """Returns the words by which messages name an option of a file.
-
-    Args:
-        source: Path of the file.
-        section: Name of the section.
-        option: Name of the option.
-
-    Returns:
-        Text such as ``.torchxconfig, section [slurm], option `time```.
-    """
-    return f"{source}, section [{section}], option `{option}`"
 
 
 def parse(text: str, source: str) -> ConfigFile:
@@ -123,7 +136,7 @@ def parse(text: str, source: str) -> ConfigFile:
     # The documented way to keep the case of option names.
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # a type is callable
     try:
-        parser.read_string(text, source)
+        parser.read_string(text.removeprefix("\ufeff"), source)
     except configparser.Error as error:
         reason = " ".join(str(error).split())
         raise ConfigFileError(
@@ -163,7 +176,7 @@ def read(path: str) -> ConfigFile:
     if cached is not None and cached.stamp == stamp:
         return cached.content
     now_ns = time.time_ns()
-    content = parse(_read_text(path), path)
+    content = parse(read_text(path), path)
     # A file changed just now may change again within the resolution of its time stamps.
     if stat.S_ISREG(found.st_mode) and now_ns - found.st_mtime_ns > _SETTLED_NS:
         with _parsed_lock:
@@ -171,11 +184,23 @@ def read(path: str) -> ConfigFile:
     return content
 
 
-def _read_text(path: str) -> str:
+def read_text(path: str) -> str:
+    """Returns the text of a file as it is, with its line ends and a byte order mark.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        The text.
+
+    Raises:
+        ConfigFileError: The file is not UTF-8 text.
+        OSError: The file cannot be read.
+    """
     with open(path, "rb") as file:
         data = file.read()
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigFileError(
             f"{path} is not UTF-8 text (byte {error.start})", hint="save the file as UTF-8"

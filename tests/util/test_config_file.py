@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchx.runner import config_file
-from torchx.runner.config_file import ConfigFileError, parse, read
+from torchx.util import config_file
+from torchx.util.config_file import ConfigFileError, parse, read
 
 OLD_S = 1_700_000_000
 
