@@ -51,7 +51,7 @@ def test_a_file_of_the_user_keeps_every_line(project: Path) -> None:
     configure("-a", "-s", "local_cwd")
     added = (
         "prepend_cwd = False\nauto_set_cuda_visible_devices = False\ntimeout_s = None\n"
-        "grace_period_s = 10\n"
+        "grace_period_s = 10\ndetach = False\n"
     )
     assert path.read_text() == MINE.replace("# not a comment\n", f"# not a comment\n{added}")
     assert path.stat().st_mode & 0o777 == 0o600
