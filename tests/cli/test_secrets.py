@@ -166,7 +166,8 @@ def test_a_secret_is_found_nowhere(
     assert launcher.stdout is not None
     handle = launcher.stdout.readline().decode().strip()
     command_lines.look()
-    for words in (["status", handle], ["describe", handle], ["list", "-s", "local_cwd"]):
+    questions = [["status", handle], ["describe", handle], ["rerun", handle, "--dryrun"]]
+    for words in [*questions, ["list", "-s", "local_cwd"], ["list"]]:
         shown += [streams(command(*words)), streams(command(*words[:1], "--json", *words[1:]))]
     (project / "go").touch()
     out, err = launcher.communicate(timeout=120)
@@ -175,7 +176,7 @@ def test_a_secret_is_found_nowhere(
     assert launcher.returncode == 1
     assert b"login with password=" in shown[-2]
     digest = f"{planted.env_file} {planted.secret_env} {planted.default}".encode()
-    assert hashlib.sha256(digest).hexdigest().encode() in err
+    assert hashlib.sha256(digest).hexdigest().encode() in shown[-1]
     for text in shown:
         assert planted.found_in(text) == []
     for path in files_below(tmp_path):
