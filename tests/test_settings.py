@@ -14,6 +14,8 @@ from torchx import settings
         "TORCHXCONFIG",
         "TORCHX_INTERNAL_SESSION_ID",
         "TORCHX_IMAGE",
+        "TORCHX_PLUGINS_SOURCE",
+        "TORCHX_PLUGINS_TIMEOUT_S",
     ],
 )
 def test_each_constant_is_the_name_of_its_variable(variable: str) -> None:

@@ -23,6 +23,9 @@
         ├── ComponentValidationException     a component breaks the rules for components
         ├── ComponentArgumentError           an argument does not fit the component
         ├── WorkspaceFileError               a notebook cell names no file of the workspace
+        ├── PluginLoadError                  a plugin hangs, or tries to end the process
+        ├── PluginRegistrationError          a plugin cannot be registered as its module asks for
+        ├── PluginSourceError                ``TORCHX_PLUGINS_SOURCE`` has an illegal value
         ├── JobStartError                    a back end accepted a job but could not start it
         └── BackendError                     a back end failed to answer; see ``transient``
 

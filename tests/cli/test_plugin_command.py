@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import torchx
 from torchx.cli import main as cli
 
 Install = Callable[..., Path]
@@ -46,6 +48,27 @@ def test_an_entry_point_is_imported_when_its_command_is_used(
     assert "greet Greets 100% of the people." in help_text(capsys)
     command: Any = cli.get_sub_cmds()["greet"]
     assert command.flavour == "plain"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["status", "local_cwd://torchx/x"], ["list"]])
+def test_without_plugins_nothing_is_searched(words: list[str]) -> None:
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "from torchx.cli.main import main\n"
+        f"main({words!r})\n"
+    )
+    # Without site-packages: those of a developer may hold plugins.
+    root = Path(torchx.__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=root, check=False
+    )
+    loaded = done.stderr.split()
+    assert "torchx.cli.main" in loaded
+    for unneeded in ("_namespace", "_equality", "_entry_points", "_distributions", "inventory"):
+        assert f"torchx.plugins.{unneeded}" not in loaded
+    assert not {"importlib.metadata", "torchx.util.time_limit"}.intersection(loaded)
+    assert (words == ["--help"]) is ("torchx.plugins" not in loaded)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from torchx.runner import Runner
 from torchx.specs import AppDef, UnknownSchedulerException
+from torchx.util.foreign import PluginLoadError
 
 if TYPE_CHECKING:
     from tests.runner.conftest import MemoryScheduler
@@ -80,6 +81,15 @@ def test_a_scheduler_that_cannot_be_created_is_tried_again(factory: Factory) -> 
     with pytest.raises(OSError, match="no daemon"):
         runner.scheduler_run_opts("a")
     assert "queue" in dict(runner.scheduler_run_opts("a"))
+
+
+def test_an_entry_point_that_names_a_module_is_no_scheduler() -> None:
+    create: Any = lambda session_name: threading  # noqa: E731 - as an entry point yields it
+    with (
+        Runner("", {"a": create}) as runner,
+        pytest.raises(PluginLoadError, match="`a` is the module threading"),
+    ):
+        runner._scheduler("a")
 
 
 def test_only_used_schedulers_are_closed_each_time(factory: Factory) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Literal, TypeVar
 
 from torchx.runner.scheduler_params import params_for, params_from_env
@@ -21,6 +21,7 @@ from torchx.specs import (
     parse_app_handle,
     runopts,
 )
+from torchx.util.foreign import PluginLoadError
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -164,6 +165,7 @@ class SchedulerConnections:
                 if factory is None:
                     raise UnknownSchedulerException(scheduler, self._scheduler_factories)
                 found = factory(self._name, **params_for(factory, self._scheduler_params))
+                _check_is_no_module(scheduler, found)
                 self._scheduler_instances[scheduler] = found
             return found
 
@@ -172,3 +174,13 @@ class SchedulerConnections:
     ) -> tuple[Scheduler[Any], str, str]:
         backend, _, app_id = parse_app_handle(app_handle)
         return self._scheduler(backend), backend, app_id
+
+
+def _check_is_no_module(name: str, made: object) -> None:
+    """Tells of an entry point that lacks its ``:create_scheduler``."""
+    if isinstance(made, ModuleType):
+        raise PluginLoadError(
+            f"what is registered as scheduler `{name}` is the module {made.__name__}",
+            hint="register a function that creates the scheduler: `torchx plugins` shows who has"
+            " registered it",
+        )
