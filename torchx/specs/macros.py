@@ -156,8 +156,7 @@ def _copy(role: Role) -> Role:
     kept = _REPLACED | {"overrides"} if lazy.has_overrides(role) else _REPLACED
     replica: Role = object.__new__(type(role))
     vars(replica).update(
-        (name, value if name in kept else _own(value))
-        for name, value in vars(role).items()
+        (name, value if name in kept else _own(value)) for name, value in vars(role).items()
     )
     return replica
 
