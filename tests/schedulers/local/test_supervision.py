@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from torchx.schedulers.api import DescribeAppResponse
-from torchx.schedulers.local import store
+from torchx.schedulers.local import store, survivors
 from torchx.schedulers.local.layout import find_state_dir
 from torchx.schedulers.local.messages import AppRecord
 from torchx.schedulers.local.processes import read_stat
@@ -209,6 +209,26 @@ class TestNothingIsLeft:
         assert not list((tmp_path / "logs").rglob("*.log"))
         commands = subprocess.run(["ps", "-ef"], capture_output=True, text=True, check=True).stdout
         assert marker not in commands
+
+    @pytest.mark.parametrize("bad", [Role("b", "", entrypoint="no such"), shell("\0", "b")])
+    def test_one_of_many_replicas_that_cannot_start_ends_the_others(
+        self, scheduler: LocalScheduler, tmp_path: Path, home: Path, bad: Role
+    ) -> None:
+        info = scheduler.submit_dryrun(
+            AppDef("app", [shell("sleep 1000", "a", num_replicas=90), bad]),
+            {"log_dir": str(tmp_path / "logs")},
+        )
+        mine = Path(info.request.log_dir, "a", "7", "stderr.log")
+        mine.parent.mkdir(parents=True)
+        mine.write_text("mine")
+        with pytest.raises(FileExistsError, match="cannot start replica a/7"):
+            scheduler.schedule(info)
+        mine.unlink()
+        with pytest.raises((FileNotFoundError, ValueError), match="cannot start replica b/0"):
+            scheduler.schedule(info)
+        assert [path for path in (tmp_path / "logs").rglob("*") if path.is_file()] == []
+        assert list((home / "local").iterdir()) == []
+        assert not [name for name in survivors.Snapshot().by_state_dir if str(home) in name]
 
     def test_a_failed_start_can_be_repeated_with_the_same_request(
         self, scheduler: LocalScheduler, tmp_path: Path

@@ -34,7 +34,10 @@ _LEAVE_PARENT = """\
 import os
 if os.fork():
     os._exit(0)
-os.write(1, b"%d\\n" % os.getpid())
+try:
+    os.write(1, b"%d\\n" % os.getpid())
+except BrokenPipeError:
+    "The launcher has died, which the end of its message will tell."
 """
 
 _ABANDON_PATIENCE_S = 60.0

@@ -66,6 +66,8 @@ class Replica:
         self._stdout = LogFile(record["stdout"], on_fault)
         self._stderr = LogFile(record["stderr"], on_fault)
         self._combined = LogFile(record["combined"], on_fault)
+        self._logs = (self._stdout, self._stderr, self._combined)
+        self._write_ends: list[int] = []
 
     @property
     def label(self) -> str:
@@ -77,23 +79,22 @@ class Replica:
         """True if its latest attempt ended by itself and not well."""
         return self.record["state"] == "FAILED"
 
-    def create_files(self) -> list[str]:
+    def create_files(self, created: list[str]) -> None:
         """Creates the directories and log files.
 
-        Returns:
-            The files that were created.
+        Args:
+            created: Gets the paths of the files that were created.
 
         Raises:
             FileExistsError: A log file is there already.
             OSError: A directory or file cannot be created.
         """
-        created: list[str] = []
-        for log in (self._stdout, self._stderr, self._combined):
-            if log.path is not None:
-                os.makedirs(os.path.dirname(log.path), exist_ok=True)
-                log.create()
-                created.append(log.path)
-        return created
+        logs = {log.path: log for log in self._logs if log.path is not None}
+        for directory in {os.path.dirname(path) for path in logs}:
+            os.makedirs(directory, exist_ok=True)
+        for path, log in logs.items():
+            log.create()
+            created.append(path)
 
     def start(self, soft_file_limit: int) -> None:
         """Starts an attempt.
@@ -105,28 +106,71 @@ class Replica:
             OSError: The command cannot be started, or its directory cannot be entered.
             ValueError: An argument or variable cannot be passed to a process.
         """
-        self.ending = False
-        out_read, out_write = _pipe()
-        err_read, err_write = _pipe()
+        self.open_pipes()
         try:
-            self.pid = _spawn(self._spec, self._env(), out_write, err_write, soft_file_limit)
+            self.note_start(*self.spawn(soft_file_limit))
         except BaseException:
-            os.close(out_read)
-            os.close(err_read)
+            for channel in self.channels:
+                os.close(channel.fd)
+            self.channels = []
             raise
         finally:
-            os.close(out_write)
-            os.close(err_write)
-        self.last_session = self.pid
+            self.close_write_ends()
+
+    def open_pipes(self) -> None:
+        """Opens the pipes for the output of an attempt.
+
+        Raises:
+            OSError: There can be no more open files.
+        """
+        out_read, out_write = _pipe()
+        self._write_ends = [out_write]
         self.channels = [
-            Channel(out_read, self.position, STDOUT, self._stdout, self._combined, self._index),
-            Channel(err_read, self.position, STDERR, self._stderr, self._combined, self._index),
+            Channel(out_read, self.position, STDOUT, self._stdout, self._combined, self._index)
         ]
-        stat = read_stat(self.pid)
-        self.record["pid"] = self.pid
-        self.record["start_ticks"] = stat.start_ticks if stat else None
+        err_read, err_write = _pipe()
+        self._write_ends.append(err_write)
+        self.channels.append(
+            Channel(err_read, self.position, STDERR, self._stderr, self._combined, self._index)
+        )
+
+    def spawn(self, soft_file_limit: int) -> tuple[int, int | None]:
+        """Starts the process of an attempt, perhaps from a copy of the supervisor.
+
+        Args:
+            soft_file_limit: Limit on open files that the replica gets.
+
+        Returns:
+            Its process id, and when it started in clock ticks since boot.
+
+        Raises:
+            OSError: The command cannot be started, or its directory cannot be entered.
+            ValueError: An argument or variable cannot be passed to a process.
+        """
+        stdout, stderr = self._write_ends
+        pid = _spawn(self._spec, self._env(), stdout, stderr, soft_file_limit)
+        stat = read_stat(pid)
+        return pid, stat.start_ticks if stat else None
+
+    def note_start(self, pid: int, start_ticks: int | None) -> None:
+        """Notes that an attempt runs.
+
+        Args:
+            pid: Its process id.
+            start_ticks: When it started, in clock ticks since boot.
+        """
+        self.ending = False
+        self.pid = self.last_session = pid
+        self.record["pid"] = pid
+        self.record["start_ticks"] = start_ticks
         self.record["exit_code"] = None
         self.record["state"] = "RUNNING"
+
+    def close_write_ends(self) -> None:
+        """Closes the ends of the pipes that belong to the process. Repeatable."""
+        for fd in self._write_ends:
+            os.close(fd)
+        self._write_ends = []
 
     def prepare_restart(self) -> None:
         """Counts another attempt and removes what the former one said about its failure.
@@ -170,7 +214,7 @@ class Replica:
 
     def close(self) -> None:
         """Closes its log files."""
-        for log in (self._stdout, self._stderr, self._combined):
+        for log in self._logs:
             log.close()
 
     def _env(self) -> dict[str, str]:

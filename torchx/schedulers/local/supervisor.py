@@ -17,6 +17,7 @@ from torchx.schedulers.local.processes import process_identity
 from torchx.schedulers.local.record import INDEX_FILE, RECORD_FILE, write_json, write_markers
 from torchx.schedulers.local.replica import Replica, describe_exit
 from torchx.schedulers.local.sinks import READ_BYTES, Channel
+from torchx.schedulers.local.starting import StartFailure, start_all
 from torchx.schedulers.local.timeindex import TimeIndexWriter
 
 TYPE_CHECKING = False
@@ -29,20 +30,6 @@ _BATCH_BYTES = 64 << 10
 _BATCH_PAUSE_S = 0.001
 _RECORD_RETRY_S = 0.5
 _RECORD_PATIENCE_S = 30.0
-
-
-class StartFailure(Exception):
-    """A replica could not be started.
-
-    Args:
-        replica: Which one.
-        cause: Why.
-    """
-
-    def __init__(self, replica: Replica, cause: OSError | ValueError) -> None:
-        super().__init__(str(cause))
-        self.replica = replica
-        self.cause = cause
 
 
 class Supervisor:
@@ -93,17 +80,14 @@ class Supervisor:
         """
         created: list[str] = []
         try:
-            for replica in self._replicas:
-                try:
-                    created += replica.create_files()
-                    self._start_replica(replica)
-                except (OSError, ValueError) as error:
-                    raise StartFailure(replica, error) from error
+            start_all(self._replicas, self._soft_file_limit, created)
         except StartFailure:
             Ending(self._replicas, everything=True, grace_period_s=0.0).run_to_end()
             for path in created:
                 os.unlink(path)
             raise
+        for replica in self._replicas:
+            self._watch(replica)
         self._record["owner"] = process_identity(os.getpid())
         self._record["state"] = "RUNNING"
         self._dirty = True
@@ -138,8 +122,7 @@ class Supervisor:
                 replica.record["state"] = "CANCELLED"
         self._write_record(sync=True)
 
-    def _start_replica(self, replica: Replica) -> None:
-        replica.start(self._soft_file_limit)
+    def _watch(self, replica: Replica) -> None:
         self._by_pid[replica.pid] = replica
         for channel in replica.channels:
             self._selector.register(channel.fd, selectors.EVENT_READ, channel)
@@ -255,11 +238,12 @@ class Supervisor:
             self._close_replica(replica)
             try:
                 replica.prepare_restart()
-                self._start_replica(replica)
+                replica.start(self._soft_file_limit)
             except (OSError, ValueError) as error:
                 replica.record["state"] = "FAILED"
                 self._end_app("FAILED", f"{replica.label} could not be restarted: {error}")
                 return
+            self._watch(replica)
 
     def _close_replica(self, replica: Replica) -> None:
         for channel in replica.channels:

@@ -13,7 +13,8 @@ import sys
 
 from torchx.schedulers.local.ending import adopt_orphans
 from torchx.schedulers.local.record import RECORD_FILE, SUPERVISOR_LOG
-from torchx.schedulers.local.supervisor import StartFailure, Supervisor
+from torchx.schedulers.local.starting import StartFailure
+from torchx.schedulers.local.supervisor import Supervisor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
