@@ -44,6 +44,18 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _URI_PASSWORD = re.compile(r"(?P<head>://[^\s/:@?#'\"]*:)[^\s/'\"]+(?=@)")
 _NAMED_VALUE = re.compile(r"(?<![\w.\-])(?P<name>[\w.\-]+)=(?P<value>[^\s&,;'\"]+)")
 
+_PRIVATE_KEY = re.compile(
+    r"(?P<head>-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END |\Z)", re.DOTALL
+)
+_KNOWN_TOKEN = re.compile(
+    r"\b(?:hf_|gh[pousr]_|github_pat_|glpat-|sk-|xox[abprs]-|AKIA|ASIA)[A-Za-z0-9_\-]{12,}"
+)
+_ASSIGNMENT = re.compile(
+    r"(?<![\w.\-])(?P<name>[\w.\-]+)(?P<sign>[\"']?\]?[ \t]*[:=][ \t]*)"
+    r"(?P<value>[rbuf]?\"[^\"\n]+\"|[rbuf]?'[^'\n]+'|[A-Za-z0-9+/_.\-]{16,}=*(?=[\s,;}]|$))",
+    re.MULTILINE,
+)
+
 
 def is_secret_name(name: str) -> bool:
     """Tells whether a variable or option of this name holds a secret.
@@ -108,6 +120,24 @@ def redact_text(text: str) -> str:
     return text
 
 
+def redact_source(text: str) -> str:
+    """Replaces secrets in source code, configuration files and diffs of them.
+
+    Beyond what `redact_text` finds, these are literals that are assigned to a secret name in any of
+    the usual ways (``api_key = "..."``, ``"password": "..."``, ``token: 3f9a...``), private keys,
+    and tokens with a well-known beginning. Code that only handles secrets stays readable.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text with each secret replaced; it has the same lines except for those of keys.
+    """
+    text = _PRIVATE_KEY.sub(lambda found: f"{found['head']}{REDACTED}", text)
+    text = _KNOWN_TOKEN.sub(REDACTED, text)
+    return redact_text(_ASSIGNMENT.sub(_redact_assignment, text))
+
+
 def redact_args(args: Iterable[str]) -> list[str]:
     """Returns the words of a command line with secrets replaced.
 
@@ -135,3 +165,11 @@ def _redact_pair(found: re.Match[str]) -> str:
     if not is_secret_name(found["name"]):
         return found[0]
     return f"{found['name']}={REDACTED}"
+
+
+def _redact_assignment(found: re.Match[str]) -> str:
+    value = found["value"]
+    is_literal = value.endswith(("'", '"')) or any(character.isdigit() for character in value)
+    if not is_literal or not is_secret_name(found["name"]):
+        return found[0]
+    return f"{found['name']}{found['sign']}{REDACTED}"

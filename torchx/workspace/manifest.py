@@ -34,6 +34,7 @@ BLOCK_BYTES = 1 << 20
 """How much of a file is read at once."""
 
 _ATTEMPTS = 3
+_last_digests: dict[str, str] = {}
 
 
 class FileChanged(Exception):
@@ -119,13 +120,27 @@ def manifest_of(
         if before_reading is not None:
             before_reading(projects, unread_bytes)
         try:
-            return _read(projects, caches, unread_bytes, progress)
+            manifest = _read(projects, caches, unread_bytes, progress)
+            _last_digests.update(manifest.project_digests)
+            return manifest
         except FileChanged as error:
             changed = str(error)
         finally:
             for cache in caches:
                 cache.save()
     raise keeps_changing(changed)
+
+
+def last_digest_of(source: str) -> str | None:
+    """Returns the digest that a project had when this process last looked at it.
+
+    Args:
+        source: The path or URL, as the workspace names it.
+
+    Returns:
+        The digest in hex; ``None`` if this process never looked.
+    """
+    return _last_digests.get(source)
 
 
 def keeps_changing(path: str) -> WorkspaceError:
