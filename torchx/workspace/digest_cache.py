@@ -25,43 +25,43 @@ _Row = list[Any]
 
 
 class DigestCache:
-    """The digests of one project.
+    """The digests of the files of one project.
 
     Args:
-        project: The project; only that of a local one is remembered.
+        project: The project; only those of a local one are remembered.
         ignore_names: Names of the ignore files that hold; each set of files is remembered apart.
+
+    Attributes:
+        project: The project.
+        digests: The digests that are known, in hex, by the path of the file; ``""`` for links.
+        unread: Files that are new or have changed since they were read.
     """
 
     def __init__(self, project: Project, ignore_names: Sequence[str]) -> None:
+        self.project = project
+        self.digests: dict[str, str] = {}
+        self.unread: list[Entry] = []
         self._path = _path_of(project, ignore_names) if project.is_local else None
-        self._root = project.root
-        self._old: dict[str, _Row] = _load(self._path) if self._path else {}
+        self._old = _load(self._path) if self._path else {}
         self._new: dict[str, _Row] = {}
-
-    def digest_of(self, entry: Entry) -> str | None:
-        """Returns the digest of a file that has not changed since it was read.
-
-        Args:
-            entry: The file, or a link.
-
-        Returns:
-            The digest in hex; ``""`` for a link, ``None`` if the file has to be read.
-        """
-        if entry.link:
-            return ""
-        row = self._old.get(entry.path)
-        if row is None or row[:4] != list(entry[1:5]):
-            return None
-        self._new[entry.path] = row
-        return str(row[4])
+        for entry in project.entries:
+            row = self._old.get(entry.path)
+            if entry.link:
+                self.digests[entry.path] = ""
+            elif row is not None and row[:4] == [*entry[1:5]]:
+                self.digests[entry.path] = row[4]
+                self._new[entry.path] = row
+            else:
+                self.unread.append(entry)
 
     def remember(self, entry: Entry, digest: str) -> None:
-        """Keeps the digest of a file that has been read.
+        """Takes in the digest of a file that has been read.
 
         Args:
             entry: The file as it was before it was read.
             digest: Its digest in hex.
         """
+        self.digests[entry.path] = digest
         if entry.ctime_ns + _SETTLED_AFTER_NS < time.time_ns():
             self._new[entry.path] = [*entry[1:5], digest]
 
@@ -69,7 +69,7 @@ class DigestCache:
         """Writes down what is new. A failure is not one of the caller."""
         if self._path is None or self._new == self._old:
             return
-        content = {"version": _VERSION, "root": self._root, "files": self._new}
+        content = {"version": _VERSION, "root": self.project.root, "files": self._new}
         try:
             with replacing(self._path) as temporary, open(temporary, "w", encoding="ascii") as file:
                 json.dump(content, file, separators=(",", ":"))

@@ -6,23 +6,33 @@ built already is neither built nor packed nor pushed again.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import tarfile
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import torchx
-from torchx.specs.api import AppDef, CfgVal, Role, Workspace, runopts
+from torchx.errors import TorchXError
+from torchx.specs.api import TORCHX_HOME, AppDef, CfgVal, Role, Workspace, runopts
 from torchx.workspace.api import WorkspaceMixin
 from torchx.workspace.context import SentFile, open_archive, pack
-from torchx.workspace.docker_build import find_image, image_id_of, pull_base
+from torchx.workspace.docker_build import find_image, image_id_of, pull_base, with_algorithm
+from torchx.workspace.docker_layers import (
+    TORCHX_DOCKERFILE,
+    Layer,
+    Source,
+    plan_layer,
+    remember_layer,
+)
 from torchx.workspace.docker_push import print_push_events, push_image
-from torchx.workspace.manifest import FileChanged, Manifest, keeps_changing, manifest_of
+from torchx.workspace.job_dirs import known_job_dirs
+from torchx.workspace.limits import SizeLimit, warn_of_contents
+from torchx.workspace.manifest import Item, Manifest, manifest_of, until_unchanged
+from torchx.workspace.preview import WorkspacePreview, overrides_hooks, preview_of
 from torchx.workspace.progress import Progress, no_progress, shown_progress
+from torchx.workspace.tree import DOCKER_IGNORES, WorkspaceError
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -36,16 +46,11 @@ __all__ = [
 
 log: logging.Logger = logging.getLogger(__name__)
 
-TORCHX_DOCKERFILE = "Dockerfile.torchx"
-"""Name of the file at the root of a workspace that tells how to build its image."""
-
 DEFAULT_DOCKERFILE = b"ARG IMAGE\nFROM $IMAGE\nCOPY . .\n"
 """What is used if there is no such file."""
 
 WORKSPACE_REPO = "torchx-workspace"
 """Local repository in which built images are named by what they were built from."""
-
-_ATTEMPTS = 3
 
 
 def __getattr__(name: str) -> Any:
@@ -57,31 +62,8 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-@dataclass(frozen=True)
-class _Build:
-    """What determines an image.
-
-    Attributes:
-        manifest: The code.
-        base: Id of the base image; ``""`` if it is not known.
-        workspace: The workspace, as text.
-    """
-
-    manifest: Manifest
-    base: str
-    workspace: str
-
-    @property
-    def key(self) -> str:
-        """Digest of all of it, in hex."""
-        parts = [self.base, self.manifest.digest]
-        if TORCHX_DOCKERFILE in self.manifest.items:
-            parts.append(self.workspace)  # it may use the build argument
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-    @property
-    def name(self) -> str:
-        return f"{WORKSPACE_REPO}:{self.key}"
+class ImageRepoError(WorkspaceError, KeyError):
+    """An image with local code has to be pushed, but it is not known where to."""
 
 
 class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
@@ -187,7 +169,7 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
             Local image -> repository and tag to push it to.
 
         Raises:
-            KeyError: There are local images, but ``image_repo`` is not set.
+            ImageRepoError: There are local images, but ``image_repo`` is not set; a ``KeyError``.
         """
         hash_prefix = "sha256:"
         to_push: dict[str, tuple[str, str]] = {}
@@ -196,9 +178,11 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
                 continue
             image_repo = cfg.get("image_repo")
             if not image_repo:
-                raise KeyError(
-                    f"role `{role.name}` has local code in its image, which has to be pushed:"
-                    " set the run option `image_repo` to a repository, or run without workspace"
+                raise ImageRepoError(
+                    f"the image of role `{role.name}` holds local code and has to be pushed, but"
+                    " the run option `image_repo` is not set",
+                    hint="set image_repo to a repository that you can push to, or run without"
+                    " a workspace",
                 )
             assert isinstance(image_repo, str), "image_repo must be str"
             tag = role.image.removeprefix(hash_prefix)
@@ -223,53 +207,115 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
             if not push_image(client, image, repo, tag):
                 log.info("%s has image %s already", repo, tag)
 
-    def _image_with(self, image: str, workspace: Workspace, cfg: Mapping[str, CfgVal]) -> str:
-        for _ in range(_ATTEMPTS):
-            try:
-                return self._find_or_build(image, workspace, cfg)
-            except FileChanged as error:
-                changed = str(error)
-        raise keeps_changing(changed)
+    def preview_workspaces(
+        self, roles: list[Role], cfg: Mapping[str, CfgVal]
+    ) -> list[WorkspacePreview] | None:
+        """Tells what would be built, and gives the roles the images that they would get.
 
-    def _find_or_build(self, image: str, workspace: Workspace, cfg: Mapping[str, CfgVal]) -> str:
+        The id of an image that has not been built is not known; a name says so in its place.
+
+        Args:
+            roles: The roles; their images are changed in place.
+            cfg: Resolved run config.
+
+        Returns:
+            A preview for each image; ``None`` if a subclass builds in its own way.
+        """
+        if overrides_hooks(type(self), DockerWorkspaceMixin):
+            return None
+        found: dict[tuple[str, Workspace], WorkspacePreview] = {}
+        for role in roles:
+            if not role.workspace:
+                continue
+            key = (role.image, role.workspace)
+            if key in found:
+                found[key].roles.append(role.name)
+            else:
+                found[key] = self._preview(role)
+            role.image = found[key].image
+        return list(found.values())
+
+    def _preview(self, role: Role) -> WorkspacePreview:
+        assert role.workspace
+        workspace = str(role.workspace)
+        with shown_progress() as progress:
+            manifest = _manifest(role.workspace, SizeLimit(), progress)
+        try:
+            client = self._docker_client
+            source = Source(manifest, find_image(client, role.image), workspace)
+            built = self._built_image(client, source)
+            layer = plan_layer(client, source, role.image)
+        except (TorchXError, OSError) as error:
+            log.info("the Docker engine cannot be asked what it has: %s", error)
+            built, layer = None, Layer(role.image, manifest.items)
+        sent = [] if built else [item.entry for item in layer.items.values()]
+        image = built or f"sha256:to-be-built-{manifest.digest[:12]}"
+        return preview_of([role.name], workspace, image, manifest, sent)
+
+    def _image_with(self, image: str, workspace: Workspace, cfg: Mapping[str, CfgVal]) -> str:
+        limit = SizeLimit()
+        return until_unchanged(lambda: self._find_or_build(image, workspace, cfg, limit))
+
+    def _find_or_build(
+        self, image: str, workspace: Workspace, cfg: Mapping[str, CfgVal], limit: SizeLimit
+    ) -> str:
         client = self._docker_client
         with shown_progress() as progress:
-            manifest = manifest_of(workspace, progress=progress)
-            _log_resolved(workspace, manifest)
-            base = pull_base(client, image)
-            build = _Build(manifest, _id_of(base), str(workspace))
-            found = find_image(client, build.name) if build.base else None
-            if found is not None and found.labels.get(self.LABEL_KEY) == build.key:
-                log.info("nothing has changed: image %s is used", found.id)
-                return str(found.id)
-            with _packed(manifest, progress) as context:
-                built = self._build(image, build, context, progress, cfg)
-        if build.base:
-            client.api.tag(built, WORKSPACE_REPO, tag=build.key, force=True)
-        return built
+            manifest = _manifest(workspace, limit, progress)
+            log.info(
+                "workspace %s: %d files in %s", workspace, len(manifest.items), _roots(manifest)
+            )
+            source = Source(manifest, pull_base(client, image), str(workspace))
+            built = self._built_image(client, source)
+            if built is not None:
+                log.info("nothing has changed: image %s is used", built)
+                return built
+            layer = plan_layer(client, source, image)
+            limit.check("send along", [item.entry for item in layer.items.values()])
+            warn_of_contents(layer.items)
+            with _packed(layer.items, progress) as context:
+                image_id = self._build(source, layer, context, progress, cfg)
+        if source.base_id:
+            client.api.tag(image_id, WORKSPACE_REPO, tag=source.key, force=True)
+            remember_layer(source, layer, image_id)
+        return image_id
+
+    def _built_image(self, client: DockerClient, source: Source) -> str | None:
+        if not source.base_id:
+            return None
+        found = find_image(client, f"{WORKSPACE_REPO}:{source.key}")
+        if found is None or found.labels.get(self.LABEL_KEY) != source.key:
+            return None
+        return with_algorithm(str(found.id))
 
     def _build(
         self,
-        image: str,
-        build: _Build,
+        source: Source,
+        layer: Layer,
         context: IO[bytes],
         progress: Progress,
         cfg: Mapping[str, CfgVal],
     ) -> str:
-        log.info("building an image from %s and %s", image, build.workspace)
+        log.info(
+            "building an image: %d of %d files of %s are put on %s",
+            len(layer.items),
+            len(source.manifest.items),
+            source.workspace,
+            layer.parent,
+        )
         with SentFile(context.name, progress) as sent:
             events = self._docker_client.api.build(
                 fileobj=sent,
                 custom_context=True,
                 dockerfile=TORCHX_DOCKERFILE,
-                buildargs={"IMAGE": image, "WORKSPACE": build.workspace},
+                buildargs={"IMAGE": layer.parent, "WORKSPACE": source.workspace},
                 pull=False,
                 rm=True,
                 decode=True,
                 labels={
                     self.LABEL_VERSION: torchx.__version__,
-                    self.LABEL_WORKSPACE: build.manifest.digest,
-                    self.LABEL_KEY: build.key,
+                    self.LABEL_WORKSPACE: source.manifest.digest,
+                    self.LABEL_KEY: source.key,
                 },
             )
             return image_id_of(events, _no_line if cfg.get("quiet", False) else _log_line)
@@ -283,25 +329,31 @@ def _no_line(message: str) -> None:
     """Keeps a line of output to itself."""
 
 
-def _log_resolved(workspace: Workspace, manifest: Manifest) -> None:
-    roots = ", ".join(project.root for project in manifest.projects)
-    log.info("workspace %s: %d files in %s", workspace, len(manifest.items), roots)
+def _manifest(workspace: Workspace, limit: SizeLimit, progress: Progress) -> Manifest:
+    return manifest_of(
+        workspace,
+        DOCKER_IGNORES,
+        [str(TORCHX_HOME()), *known_job_dirs()],
+        progress=progress,
+        before_reading=lambda unread: limit.check("read", unread),
+    )
 
 
-def _id_of(image: object) -> str:
-    found = getattr(image, "id", None)
-    return found if isinstance(found, str) else ""
+def _roots(manifest: Manifest) -> str:
+    return ", ".join(project.root for project in manifest.projects)
 
 
-def _packed(manifest: Manifest, progress: Progress) -> IO[bytes]:
+def _packed(items: Mapping[str, Item], progress: Progress) -> IO[bytes]:
     context = tempfile.NamedTemporaryFile(  # noqa: SIM115 - the caller closes it
         prefix="torchx-context", suffix=".tar"
     )
     try:
         with open_archive(context) as archive:
-            pack(manifest.items, archive, progress)
-            if TORCHX_DOCKERFILE not in manifest.items:
-                _add_default_dockerfile(archive)
+            pack(items, archive, progress)
+            if TORCHX_DOCKERFILE not in items:
+                info = tarfile.TarInfo(TORCHX_DOCKERFILE)
+                info.size = len(DEFAULT_DOCKERFILE)
+                archive.addfile(info, io.BytesIO(DEFAULT_DOCKERFILE))
         context.seek(0)
     except BaseException:
         context.close()
@@ -309,21 +361,17 @@ def _packed(manifest: Manifest, progress: Progress) -> IO[bytes]:
     return context
 
 
-def _add_default_dockerfile(archive: tarfile.TarFile) -> None:
-    info = tarfile.TarInfo(TORCHX_DOCKERFILE)
-    info.size = len(DEFAULT_DOCKERFILE)
-    archive.addfile(info, io.BytesIO(DEFAULT_DOCKERFILE))
-
-
 def _build_context(img: str, workspace: str) -> IO[bytes]:
     """Packs a workspace, with a Dockerfile if it has none; closing the file removes it."""
-    manifest = manifest_of(Workspace({workspace: ""}))
-    _log_resolved(Workspace({workspace: ""}), manifest)
-    return _packed(manifest, no_progress)
+    return _packed(_items_of(workspace), no_progress)
 
 
 def _copy_to_tarfile(workspace: str, tf: tarfile.TarFile) -> None:
     """Adds the files of a workspace to an archive."""
-    manifest = manifest_of(Workspace({workspace: ""}))
-    _log_resolved(Workspace({workspace: ""}), manifest)
-    pack(manifest.items, tf)
+    pack(_items_of(workspace), tf)
+
+
+def _items_of(workspace: str) -> Mapping[str, Item]:
+    manifest = _manifest(Workspace({workspace: ""}), SizeLimit(), no_progress)
+    log.info("workspace %s: %d files in %s", workspace, len(manifest.items), _roots(manifest))
+    return manifest.items

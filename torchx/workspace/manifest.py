@@ -10,12 +10,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import posixpath
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
 from torchx.workspace.digest_cache import DigestCache
 from torchx.workspace.progress import Progress, no_progress
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 1 << 20
 """How much of a file is read at once."""
+
+T = TypeVar("T")
 
 _ATTEMPTS = 3
 _last_digests: dict[str, str] = {}
@@ -88,7 +89,7 @@ def manifest_of(
     excluded_dirs: Collection[str] = (),
     *,
     progress: Progress = no_progress,
-    before_reading: Callable[[list[Project], int], None] | None = None,
+    before_reading: Callable[[list[Entry]], None] | None = None,
 ) -> Manifest:
     """Walks a workspace and finds the digests of its contents, reading only what is new.
 
@@ -97,8 +98,7 @@ def manifest_of(
         ignore_names: Names of the ignore files that count.
         excluded_dirs: Real paths of local directories that are never part of a workspace.
         progress: Told what is going on.
-        before_reading: Called with the projects and the number of bytes that have to be read,
-            before they are; it may raise.
+        before_reading: Called with the files that have to be read, before they are; it may raise.
 
     Returns:
         The manifest.
@@ -107,28 +107,22 @@ def manifest_of(
         ValueError: A target leads out of the job's directory, or a pattern is malformed.
         WorkspaceError: Something cannot be read, or a file keeps changing while it is read.
     """
-    changed = ""
-    for _ in range(_ATTEMPTS):
+
+    def walk_and_read() -> Manifest:
         projects = walk_workspace_projects(workspace, ignore_names, excluded_dirs)
         caches = [DigestCache(project, ignore_names) for project in projects]
-        unread_bytes = sum(
-            entry.size
-            for project, cache in zip(projects, caches, strict=True)
-            for entry in project.entries
-            if cache.digest_of(entry) is None
-        )
         if before_reading is not None:
-            before_reading(projects, unread_bytes)
+            before_reading([entry for cache in caches for entry in cache.unread])
         try:
-            manifest = _read(projects, caches, unread_bytes, progress)
-            _last_digests.update(manifest.project_digests)
-            return manifest
-        except FileChanged as error:
-            changed = str(error)
+            _read(caches, progress)
         finally:
             for cache in caches:
                 cache.save()
-    raise keeps_changing(changed)
+        return _combined(caches)
+
+    manifest = until_unchanged(walk_and_read)
+    _last_digests.update(manifest.project_digests)
+    return manifest
 
 
 def last_digest_of(source: str) -> str | None:
@@ -143,63 +137,69 @@ def last_digest_of(source: str) -> str | None:
     return _last_digests.get(source)
 
 
-def keeps_changing(path: str) -> WorkspaceError:
-    """Makes the error for a file that cannot be read in peace.
+def until_unchanged(work: Callable[[], T]) -> T:
+    """Does something with the files of a workspace, again if they change meanwhile.
 
     Args:
-        path: The file.
+        work: What to do; it raises `FileChanged` if a file is not what its manifest says.
 
     Returns:
-        The error.
+        What ``work`` returns.
+
+    Raises:
+        WorkspaceError: A file keeps changing.
     """
-    return WorkspaceError(
-        f"{path} of the workspace keeps changing while it is read",
+    changed = ""
+    for _ in range(_ATTEMPTS):
+        try:
+            return work()
+        except FileChanged as error:
+            changed = str(error)
+    raise WorkspaceError(
+        f"{changed} of the workspace keeps changing while it is read",
         hint="name it in .torchxignore, or submit when it is complete",
         transient=True,
     )
 
 
-def _read(
-    projects: list[Project], caches: list[DigestCache], unread_bytes: int, progress: Progress
-) -> Manifest:
+def _read(caches: list[DigestCache], progress: Progress) -> None:
+    read_bytes, all_bytes = 0, sum(entry.size for cache in caches for entry in cache.unread)
+    for cache in caches:
+        for entry in cache.unread:
+            content = hashlib.sha256()
+            for block in content_of(cache.project, entry):
+                content.update(block)
+                read_bytes += len(block)
+                progress("reading the workspace", read_bytes, all_bytes)
+            cache.remember(entry, content.hexdigest())
+
+
+def _combined(caches: list[DigestCache]) -> Manifest:
     items: dict[str, Item] = {}
     project_digests = {}
-    read_bytes = 0
-    for project, cache in zip(projects, caches, strict=True):
-        own = []
-        for entry in project.entries:
-            digest = cache.digest_of(entry)
-            if digest is None:
-                digest = _digest_of_content(project, entry)
-                cache.remember(entry, digest)
-                read_bytes += entry.size
-                progress("reading the workspace", read_bytes, unread_bytes)
-            own.append((entry.path, Item(project, entry, digest)))
+    for cache in caches:
+        project = cache.project
+        own = {
+            entry.path: Item(project, entry, cache.digests[entry.path]) for entry in project.entries
+        }
         project_digests[project.source] = _digest_of(own)
+        if project.target:
+            own = {f"{project.target}/{path}": item for path, item in own.items()}
         # Of two files that go to one place the later one wins, as if it were copied last.
-        items.update((posixpath.join(project.target, path), item) for path, item in own)
-    if len(projects) > 1 or (projects and projects[0].target):
-        items = dict(sorted(items.items()))
-        return Manifest(items, _digest_of(items.items()), project_digests, projects)
-    digest = next(iter(project_digests.values()), _digest_of(()))
-    return Manifest(items, digest, project_digests, projects)
+        items.update(own)
+    projects = [cache.project for cache in caches]
+    if len(projects) == 1 and not projects[0].target:
+        return Manifest(items, project_digests[projects[0].source], project_digests, projects)
+    items = dict(sorted(items.items()))
+    return Manifest(items, _digest_of(items), project_digests, projects)
 
 
-def _digest_of(items: Iterable[tuple[str, Item]]) -> str:
-    whole = hashlib.sha256()
-    for path, (_, entry, digest) in items:
-        line = f"{entry.mode:o}\0{entry.link}\0{digest}\0{path}\n"
-        whole.update(line.encode("utf-8", "surrogateescape"))
-    return whole.hexdigest()
-
-
-def _digest_of_content(project: Project, entry: Entry) -> str:
-    if entry.link:
-        return ""
-    content = hashlib.sha256()
-    for block in content_of(project, entry):
-        content.update(block)
-    return content.hexdigest()
+def _digest_of(items: dict[str, Item]) -> str:
+    lines = [
+        f"{entry.mode:o}\0{entry.link}\0{digest}\0{path}\n"
+        for path, (_, entry, digest) in items.items()
+    ]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def content_of(project: Project, entry: Entry) -> Iterator[bytes]:

@@ -39,6 +39,8 @@ DIR_IGNORES = (TORCHX_IGNORE,)
 """Ignore files of what goes into directories."""
 
 _DEFAULT_MODE = 0o644
+_TYPE_BITS = 0o170000
+_MODE_BITS = 0o7777
 _MARK_OF_A_VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 
 
@@ -206,7 +208,7 @@ def _local_entry(
 ) -> Entry | None:
     try:
         info = found.stat(follow_symlinks=False)
-        if stat.S_ISREG(info.st_mode):
+        if info.st_mode & _TYPE_BITS == stat.S_IFREG:
             return _entry_of(path, info)
         if stat.S_ISLNK(info.st_mode):
             link = _relative_link(root, path, os.readlink(found.path))
@@ -218,7 +220,7 @@ def _local_entry(
 
 
 def _entry_of(path: str, info: os.stat_result) -> Entry:
-    mode = stat.S_IMODE(info.st_mode)
+    mode = info.st_mode & _MODE_BITS
     return Entry(path, info.st_size, mode, info.st_mtime_ns, info.st_ctime_ns)
 
 
