@@ -38,6 +38,7 @@ from torchx.cli.scheduler_cfg import (
 )
 from torchx.cli.waiting import cancelled_if_interrupted, join_log_thread, shown_status
 from torchx.runner import config, get_runner
+from torchx.runner.submit import previewed_workspaces
 from torchx.schedulers import get_default_scheduler_name, get_scheduler_factories
 from torchx.specs import NONE, AppState, AppStatus, Workspace
 from torchx.specs.finder import ComponentNotFoundException, ComponentValidationException
@@ -271,7 +272,9 @@ class CmdRun(SubCommand):
             fill_from_config(args.scheduler, args.scheduler_cfg)
             component_args = args.component_args_str or args.component_args
             if args.dryrun:
-                print_dryrun(args, self._dryrun(runner, args, component_args))
+                with previewed_workspaces() as previews:
+                    info = self._dryrun(runner, args, component_args)
+                print_dryrun(args, info, previews)
                 return
             app_handle = runner.run_component(
                 args.component_name,

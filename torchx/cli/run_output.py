@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,25 @@ from torchx.cli.run_args import TorchXRunArgs
 
 if TYPE_CHECKING:
     from torchx.specs import AppDef, AppDryRunInfo, AppStatus
+    from torchx.workspace.preview import WorkspacePreview
 
 
-def print_dryrun(args: TorchXRunArgs, info: AppDryRunInfo[Any]) -> None:
+def print_dryrun(
+    args: TorchXRunArgs, info: AppDryRunInfo[Any], previews: Sequence[WorkspacePreview] = ()
+) -> None:
     """Prints what would be submitted, without the secrets in it.
 
     Args:
         args: The call.
         info: The result of the dry run.
+        previews: What would be sent along.
     """
     app = _app_of(info)
     text = redact_request(str(info), app)
     if not args.json:
+        if previews:
+            print("\n=== WORKSPACE ===")
+            print(*previews, sep="\n")
         print("\n=== APPLICATION ===")
         print(format_app(app) if app is not None else None)
         print("\n=== SCHEDULER REQUEST ===")
@@ -33,6 +41,7 @@ def print_dryrun(args: TorchXRunArgs, info: AppDryRunInfo[Any]) -> None:
     shown = {
         "scheduler": args.scheduler,
         "cfg": redact_data(dict(args.scheduler_cfg), app),
+        "workspaces": [asdict(preview) for preview in previews],
         "app": redact_data(asdict(app), app) if app is not None else None,
         "request": redact_data(asdict(request), app) if is_record else text,
     }

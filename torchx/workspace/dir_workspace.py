@@ -19,7 +19,7 @@ from torchx.workspace.copying import copy_items, copy_to_url, is_copied
 from torchx.workspace.job_dirs import digest_of_job_dir, known_job_dirs, remember_job_dir
 from torchx.workspace.limits import SizeLimit
 from torchx.workspace.manifest import Manifest, manifest_of, until_unchanged
-from torchx.workspace.preview import WorkspacePreview, overrides_hooks, preview_of
+from torchx.workspace.preview import WorkspacePreview, look_at, overrides_hooks, preview_of
 from torchx.workspace.progress import shown_progress
 from torchx.workspace.tree import DIR_IGNORES, WorkspaceError
 
@@ -152,11 +152,11 @@ class DirWorkspaceMixin(WorkspaceMixin[None]):
             if role.workspace in found:
                 found[role.workspace].roles.append(role.name)
                 continue
-            manifest = _manifest(role.workspace, job_dir, SizeLimit())
-            is_there = not found and _is_copy(job_dir, manifest)
-            sent = [] if is_there else [item.entry for item in manifest.items.values()]
+            projects, manifest = look_at(role.workspace, DIR_IGNORES, _never_copied(job_dir))
+            is_there = not found and manifest is not None and _is_copy(job_dir, manifest)
+            everything = [entry for project in projects for entry in project.entries]
             found[role.workspace] = preview_of(
-                [role.name], str(role.workspace), job_dir, manifest, sent
+                role, job_dir, projects, manifest, [] if is_there else everything
             )
         return list(found.values())
 
@@ -194,15 +194,18 @@ def _fill(workspace: Workspace, job_dir: str, *, is_first: bool) -> str:
 
 
 def _manifest(workspace: Workspace, job_dir: str, limit: SizeLimit) -> Manifest:
-    never = [str(TORCHX_HOME()), job_dir, *known_job_dirs()]
     with shown_progress() as progress:
         return manifest_of(
             workspace,
             DIR_IGNORES,
-            never,
+            _never_copied(job_dir),
             progress=progress,
             before_reading=lambda unread: limit.check("read", unread),
         )
+
+
+def _never_copied(job_dir: str) -> list[str]:
+    return [str(TORCHX_HOME()), job_dir, *known_job_dirs()]
 
 
 def _is_copy(job_dir: str, manifest: Manifest) -> bool:

@@ -21,7 +21,6 @@ from torchx.workspace.context import SentFile, open_archive, pack
 from torchx.workspace.docker_build import find_image, image_id_of, pull_base, with_algorithm
 from torchx.workspace.docker_layers import (
     TORCHX_DOCKERFILE,
-    Layer,
     Source,
     plan_layer,
     remember_layer,
@@ -30,7 +29,7 @@ from torchx.workspace.docker_push import print_push_events, push_image
 from torchx.workspace.job_dirs import known_job_dirs
 from torchx.workspace.limits import SizeLimit, warn_of_contents
 from torchx.workspace.manifest import Item, Manifest, manifest_of, until_unchanged
-from torchx.workspace.preview import WorkspacePreview, overrides_hooks, preview_of
+from torchx.workspace.preview import WorkspacePreview, look_at, overrides_hooks, preview_of
 from torchx.workspace.progress import Progress, no_progress, shown_progress
 from torchx.workspace.tree import DOCKER_IGNORES, WorkspaceError
 
@@ -237,20 +236,21 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
 
     def _preview(self, role: Role) -> WorkspacePreview:
         assert role.workspace
-        workspace = str(role.workspace)
-        with shown_progress() as progress:
-            manifest = _manifest(role.workspace, SizeLimit(), progress)
+        projects, manifest = look_at(role.workspace, DOCKER_IGNORES, _never_sent())
+        everything = [entry for project in projects for entry in project.entries]
+        if manifest is None:
+            return preview_of(role, "sha256:to-be-built", projects, None, everything)
+        unbuilt = f"sha256:to-be-built-{manifest.digest[:12]}"
         try:
             client = self._docker_client
-            source = Source(manifest, find_image(client, role.image), workspace)
+            source = Source(manifest, find_image(client, role.image), str(role.workspace))
             built = self._built_image(client, source)
             layer = plan_layer(client, source, role.image)
         except (TorchXError, OSError) as error:
             log.info("the Docker engine cannot be asked what it has: %s", error)
-            built, layer = None, Layer(role.image, manifest.items)
+            return preview_of(role, unbuilt, projects, manifest, everything)
         sent = [] if built else [item.entry for item in layer.items.values()]
-        image = built or f"sha256:to-be-built-{manifest.digest[:12]}"
-        return preview_of([role.name], workspace, image, manifest, sent)
+        return preview_of(role, built or unbuilt, projects, manifest, sent)
 
     def _image_with(self, image: str, workspace: Workspace, cfg: Mapping[str, CfgVal]) -> str:
         limit = SizeLimit()
@@ -333,10 +333,14 @@ def _manifest(workspace: Workspace, limit: SizeLimit, progress: Progress) -> Man
     return manifest_of(
         workspace,
         DOCKER_IGNORES,
-        [str(TORCHX_HOME()), *known_job_dirs()],
+        _never_sent(),
         progress=progress,
         before_reading=lambda unread: limit.check("read", unread),
     )
+
+
+def _never_sent() -> list[str]:
+    return [str(TORCHX_HOME()), *known_job_dirs()]
 
 
 def _roots(manifest: Manifest) -> str:

@@ -33,10 +33,15 @@ class WorkspaceTooLargeError(WorkspaceError):
 
 
 class SizeLimit:
-    """The limit for one build. What has been said yes to is not asked again."""
+    """The limit for one build. What has been said yes to is not asked again.
 
-    def __init__(self) -> None:
+    Args:
+        asks: Ask if somebody can answer; otherwise refuse.
+    """
+
+    def __init__(self, *, asks: bool = True) -> None:
         self._limit_bytes = limit_bytes()
+        self._asks = asks
 
     def check(self, work: str, entries: Collection[Entry]) -> None:
         """Asks a person on a terminal, and refuses elsewhere, if files exceed the limit.
@@ -56,7 +61,7 @@ class SizeLimit:
             f" than the limit of {size_text(self._limit_bytes)}; the largest are"
             f" {_largest(entries)}"
         )
-        if not _confirmed(text):
+        if not (self._asks and _confirmed(text)):
             raise WorkspaceTooLargeError(text, hint=_HINT)
         self._limit_bytes = None
 
