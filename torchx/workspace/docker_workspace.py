@@ -21,6 +21,7 @@ from torchx.workspace.context import SentFile, open_archive, pack
 from torchx.workspace.docker_build import find_image, image_id_of, pull_base, with_algorithm
 from torchx.workspace.docker_layers import (
     TORCHX_DOCKERFILE,
+    Layer,
     Source,
     plan_layer,
     remember_layer,
