@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torchx.errors import TorchXError
@@ -85,6 +86,33 @@ def build_error(reason: str, lines: Iterable[str]) -> Exception:
     )
     error.hint = "correct Dockerfile.torchx or the base image of the role, and submit again"
     return error
+
+
+@contextlib.contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Puts failures of the engine, or of the way to it, into words.
+
+    Args:
+        doing: What could not be done, to follow "cannot".
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DockerEngineError: The engine failed or went away.
+    """
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
+
+    from torchx.util.docker_client import engine_error
+
+    try:
+        yield
+    except TorchXError:
+        raise
+    except (DockerException, RequestException, HTTPError) as error:
+        raise engine_error(error, doing) from error
 
 
 def pull_base(client: DockerClient, image: str) -> Image | None:

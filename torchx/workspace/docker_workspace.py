@@ -18,7 +18,13 @@ from torchx.errors import TorchXError
 from torchx.specs.api import TORCHX_HOME, AppDef, CfgVal, Role, Workspace, runopts
 from torchx.workspace.api import WorkspaceMixin
 from torchx.workspace.context import SentFile, open_archive, pack
-from torchx.workspace.docker_build import find_image, image_id_of, pull_base, with_algorithm
+from torchx.workspace.docker_build import (
+    engine_errors,
+    find_image,
+    image_id_of,
+    pull_base,
+    with_algorithm,
+)
 from torchx.workspace.docker_layers import (
     TORCHX_DOCKERFILE,
     Layer,
@@ -204,8 +210,9 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
         client = self._docker_client
         for image, (repo, tag) in images_to_push.items():
             log.info("pushing image %s to %s:%s", image, repo, tag)
-            if not push_image(client, image, repo, tag):
-                log.info("%s has image %s already", repo, tag)
+            with engine_errors(f"push {repo}:{tag}"):
+                if not push_image(client, image, repo, tag):
+                    log.info("%s has image %s already", repo, tag)
 
     def preview_workspaces(
         self, roles: list[Role], cfg: Mapping[str, CfgVal]
@@ -244,11 +251,12 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
         unbuilt = f"sha256:to-be-built-{manifest.digest[:12]}"
         try:
             client = self._docker_client
-            source = Source(manifest, find_image(client, role.image), str(role.workspace))
-            built = self._built_image(client, source)
-            layer = plan_layer(client, source, role.image)
-        except (TorchXError, OSError) as error:
-            log.info("the Docker engine cannot be asked what it has: %s", error)
+            with engine_errors("ask the Docker engine what it has"):
+                source = Source(manifest, find_image(client, role.image), str(role.workspace))
+                built = self._built_image(client, source)
+                layer = plan_layer(client, source, role.image)
+        except TorchXError as error:
+            log.info("it is not known what would have to be built: %s", error)
             return preview_of(role, unbuilt, projects, manifest, everything)
         sent = [] if built else [item.entry for item in layer.items.values()]
         return preview_of(role, built or unbuilt, projects, manifest, sent)
@@ -261,7 +269,7 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
         self, image: str, workspace: Workspace, cfg: Mapping[str, CfgVal], limit: SizeLimit
     ) -> str:
         client = self._docker_client
-        with shown_progress() as progress:
+        with shown_progress() as progress, engine_errors("build the image of the workspace"):
             manifest = _manifest(workspace, limit, progress)
             log.info(
                 "workspace %s: %d files in %s", workspace, len(manifest.items), _roots(manifest)
@@ -276,10 +284,10 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
             warn_of_contents(layer.items)
             with _packed(layer.items, progress) as context:
                 image_id = self._build(source, layer, context, progress, cfg)
-        if source.base_id:
-            client.api.tag(image_id, WORKSPACE_REPO, tag=source.key, force=True)
-            remember_layer(source, layer, image_id)
-        return image_id
+            if source.base_id:
+                client.api.tag(image_id, WORKSPACE_REPO, tag=source.key, force=True)
+                remember_layer(source, layer, image_id)
+            return image_id
 
     def _built_image(self, client: DockerClient, source: Source) -> str | None:
         if not source.base_id:
