@@ -22,12 +22,15 @@ _SHOWN_LINES = 15
 _BARE_ID = re.compile(r"[0-9a-f]{64}")
 
 
-def image_id_of(events: Iterable[Mapping[str, Any]], on_line: Callable[[str], None]) -> str:
+def image_id_of(
+    events: Iterable[Mapping[str, Any]], on_line: Callable[[str], None], base: str
+) -> str:
     """Follows a build to its end.
 
     Args:
         events: What the engine reports.
         on_line: Called with each line of output that is not empty.
+        base: Name of the base image, for messages.
 
     Returns:
         Id of the image, ``sha256:...``.
@@ -36,7 +39,7 @@ def image_id_of(events: Iterable[Mapping[str, Any]], on_line: Callable[[str], No
         docker.errors.BuildError: The build failed. It is a `TorchXError` as well.
         AssertionError: The engine reported no image.
     """
-    image_id = None
+    image_id, error = None, None
     lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
     for event in events:
         if message := event.get("stream", "").strip("\r\n"):
@@ -44,8 +47,10 @@ def image_id_of(events: Iterable[Mapping[str, Any]], on_line: Callable[[str], No
             on_line(message)
         if aux := event.get("aux"):
             image_id = aux["ID"]
-        if error := event.get("error"):
-            raise build_error(str(error), lines)
+        # The stream ends then, but has to be read to its end or its connection stays open.
+        error = error or event.get("error")
+    if error:
+        raise build_error(base, str(error), lines)
     assert image_id, "the Docker engine built an image without an id"
     return with_algorithm(image_id)
 
@@ -62,10 +67,11 @@ def with_algorithm(image_id: str) -> str:
     return f"sha256:{image_id}" if _BARE_ID.fullmatch(image_id) else image_id
 
 
-def build_error(reason: str, lines: Iterable[str]) -> Exception:
+def build_error(base: str, reason: str, lines: Iterable[str]) -> Exception:
     """Makes the error for a build that failed.
 
     Args:
+        base: Name of the base image.
         reason: What the engine says.
         lines: The last lines of output.
 
@@ -79,12 +85,15 @@ def build_error(reason: str, lines: Iterable[str]) -> Exception:
 
     kept = list(lines)
     tail = "".join(f"\n  {line}" for line in kept[-_SHOWN_LINES:])
-    text = f"cannot build the image of the workspace: {reason}"
+    text = f"cannot build the workspace on image {base}: {reason}"
     error = WorkspaceBuildError(
         text + (f"\nlast output:{tail}" if tail else ""),
         iter([{"stream": f"{line}\n"} for line in kept]),
     )
-    error.hint = "correct Dockerfile.torchx or the base image of the role, and submit again"
+    error.hint = (
+        "check that the image of the role exists (`docker pull` it), and correct Dockerfile.torchx"
+        " if the workspace has one"
+    )
     return error
 
 

@@ -35,12 +35,14 @@ def print_push_events(events: Iterable[Mapping[str, Any]], stream: TextIO | None
         ImagePushError: The push failed; a ``RuntimeError``.
     """
     shown = (sys.stderr if is_terminal(sys.stderr) else None) if stream is None else stream
-    lines = _LayerLines(shown)
+    lines, error = _LayerLines(shown), None
     for event in events:
-        if "error" in event:
-            raise _push_error(str(event["error"]), lines.last)
+        # The stream ends after an error, but has to be read or its connection stays open.
+        error = error or event.get("error")
         if event.get("status"):
             lines.show(event.get("id"), event["status"], event.get("progress") or "")
+    if error:
+        raise _push_error(str(error), lines.last)
 
 
 def push_image(client: DockerClient, image: str, repo: str, tag: str) -> bool:

@@ -327,7 +327,8 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
                     self.LABEL_KEY: source.key,
                 },
             )
-            return image_id_of(events, _no_line if cfg.get("quiet", False) else _log_line)
+            on_line = _no_line if cfg.get("quiet", False) else _log_line
+            return image_id_of(events, on_line, layer.parent)
 
 
 def _log_line(message: str) -> None:
