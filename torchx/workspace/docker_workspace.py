@@ -88,12 +88,10 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
     Attributes:
         LABEL_VERSION: Label of images and containers with the version of torchx.
         LABEL_WORKSPACE: Label of images with the digest of the code in them.
-        LABEL_KEY: Label of images with the digest of all that they were built from.
     """
 
     LABEL_VERSION: str = "torchx.pytorch.org/version"
     LABEL_WORKSPACE: str = "torchx.pytorch.org/workspace"
-    LABEL_KEY: str = "torchx.pytorch.org/workspace-key"
 
     # On the class, since subclasses may skip `__init__`.
     __client: DockerClient | None = None
@@ -293,7 +291,7 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
         if not source.base_id:
             return None
         found = find_image(client, f"{WORKSPACE_REPO}:{source.key}")
-        if found is None or found.labels.get(self.LABEL_KEY) != source.key:
+        if found is None or found.labels.get(self.LABEL_WORKSPACE) != source.manifest.digest:
             return None
         return with_algorithm(str(found.id))
 
@@ -324,7 +322,6 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
                 labels={
                     self.LABEL_VERSION: torchx.__version__,
                     self.LABEL_WORKSPACE: source.manifest.digest,
-                    self.LABEL_KEY: source.key,
                 },
             )
             on_line = _no_line if cfg.get("quiet", False) else _log_line
