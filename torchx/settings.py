@@ -31,3 +31,6 @@ ENV_TORCHX_PROFILE = "TORCHX_PROFILE"
 
 ENV_TORCHX_CFG_PREFIX = "TORCHX_CFG_"
 """How the names of variables begin that hold run options: ``TORCHX_CFG_SLURM_PARTITION``."""
+
+ENV_TORCHX_WORKSPACE_LIMIT_MB = "TORCHX_WORKSPACE_LIMIT_MB"
+"""How much code is sent along without asking, in MB, or ``off``."""

@@ -13,6 +13,7 @@ from torchx.util.redact import (
     redact_args,
     redact_data,
     redact_env,
+    redact_source,
     redact_text,
     redact_value,
     remember_secrets,
@@ -281,3 +282,41 @@ def test_hiding_nested_data_keeps_its_shape_and_is_stable(data: object) -> None:
     once = redact_data(data)
     assert redact_data(once) == once or "nan" in str(once)
     assert type(once) is type(data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'API_KEY = "s3cr3t"',
+        "+    password: 's3cr3t'",
+        '  "auth_token": "s3cr3t",',
+        'os.environ["HF_TOKEN"] = "s3cr3t"',
+        "token: s3cr3t0s3cr3t0s3cr3t",
+        "x = hf_s3cr3t0s3cr3t0s3cr3t",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\ns3cr3t\n-----END OPENSSH PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----\ns3cr3t",
+        "see http://me:s3cr3t@host",
+    ],
+)
+def test_secrets_in_source_code_are_hidden(text: str) -> None:
+    shown = redact_source(text)
+    assert "s3cr3t" not in shown
+    assert REDACTED in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "self.tokens = tokens",
+        "def f(token: str) -> None:",
+        "max_tokens = 2048",
+        'key = get("name")',
+    ],
+)
+def test_code_that_handles_secrets_stays_readable(text: str) -> None:
+    assert redact_source(text) == text
+
+
+def test_hiding_secrets_in_source_code_takes_linear_time() -> None:
+    for text in ("a" * 300_000, "a = " * 70_000, 'token="' * 40_000, "a.b-" * 70_000 + "="):
+        redact_source(text)

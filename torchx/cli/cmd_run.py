@@ -48,6 +48,7 @@ from torchx.cli.waiting import (
     shown_status,
 )
 from torchx.runner import config, get_runner
+from torchx.runner.submit import previewed_workspaces
 from torchx.schedulers import get_default_scheduler_name, get_scheduler_factories
 from torchx.specs import NONE, AppState, AppStatus, Workspace
 from torchx.specs.finder import ComponentNotFoundException, ComponentValidationException
@@ -290,7 +291,9 @@ class CmdRun(SubCommand):
             # Runners of other packages need not know of it.
             secrets: dict[str, Any] = {"secret_env": secret_env} if secret_env else {}
             if args.dryrun:
-                print_dryrun(args, self._dryrun(runner, args, component_args, secrets))
+                with previewed_workspaces() as previews:
+                    info = self._dryrun(runner, args, component_args, secrets)
+                print_dryrun(args, info, previews)
                 return
             app_handle = runner.run_component(
                 args.component_name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,25 @@ from torchx.util.redact import redact_text, secrets_in
 
 if TYPE_CHECKING:
     from torchx.specs import AppDef, AppDryRunInfo, AppStatus
+    from torchx.workspace.preview import WorkspacePreview
 
 
-def print_dryrun(args: TorchXRunArgs, info: AppDryRunInfo[Any]) -> None:
+def print_dryrun(
+    args: TorchXRunArgs, info: AppDryRunInfo[Any], previews: Sequence[WorkspacePreview] = ()
+) -> None:
     """Prints what would be submitted, without the secrets in it.
 
     Args:
         args: The call.
         info: The result of the dry run.
+        previews: What would be sent along.
     """
     app = _app_of(info)
     text = redact_text(str(info), secrets_in(asdict(app)) if app is not None else ())
     if not args.json:
+        if previews:
+            print("\n=== WORKSPACE ===")
+            print(*previews, sep="\n")
         print("\n=== APPLICATION ===")
         print(format_app(app) if app is not None else None)
         print("\n=== SCHEDULER REQUEST ===")
@@ -34,6 +42,7 @@ def print_dryrun(args: TorchXRunArgs, info: AppDryRunInfo[Any]) -> None:
     shown = {
         "scheduler": args.scheduler,
         "cfg": dict(args.scheduler_cfg),
+        "workspaces": [asdict(preview) for preview in previews],
         "app": app,
         "request": request if is_record else text,
     }

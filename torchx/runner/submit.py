@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 from torchx.runner.compat import call_with_accepted
 from torchx.runner.prepare import override_workspace, warn_of_unused_workspace
+from torchx.schedulers.abilities import PreviewsWorkspaces
 from torchx.schedulers.api import Scheduler
 from torchx.specs import AppDef, CfgVal, Workspace, runopts
 from torchx.workspace.api import WorkspaceMixin
 
+if TYPE_CHECKING:
+    from torchx.workspace.preview import WorkspacePreview
+
 logger: logging.Logger = logging.getLogger(__name__)
+
+
+_previews: ContextVar[list[WorkspacePreview] | None] = ContextVar("previews", default=None)
+
+
+@contextlib.contextmanager
+def previewed_workspaces() -> Iterator[list[WorkspacePreview]]:
+    """Keeps dry runs in the ``with`` block from building workspaces, where that can be avoided.
+
+    The requests that they make are to be shown, not submitted: images that do not exist yet have
+    names that only stand for them.
+
+    Yields:
+        A list that receives what would be sent along.
+    """
+    found: list[WorkspacePreview] = []
+    token = _previews.set(found)
+    try:
+        yield found
+    finally:
+        _previews.reset(token)
 
 
 def resolve_cfg(
@@ -70,8 +97,18 @@ def build_and_validate(
     if isinstance(sched, WorkspaceMixin):
         if workspace:
             override_workspace(app, workspace)
-        sched.build_workspaces(app.roles, cfg)
+        _build_or_preview(sched, app, cfg)
     elif workspace:
         warn_of_unused_workspace(scheduler, workspace)
     if not checks_first:
         call_with_accepted(sched._validate, app, scheduler, cfg)
+
+
+def _build_or_preview(sched: WorkspaceMixin[Any], app: AppDef, cfg: Mapping[str, CfgVal]) -> None:
+    previews = _previews.get()
+    if previews is not None and isinstance(sched, PreviewsWorkspaces):
+        found = sched.preview_workspaces(app.roles, cfg)
+        if found is not None:
+            previews += found
+            return
+    sched.build_workspaces(app.roles, cfg)

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torchx.schedulers.api import DescribeAppResponse
-    from torchx.specs.api import AppDryRunInfo
+    from torchx.specs.api import AppDryRunInfo, CfgVal, Role
+    from torchx.workspace.preview import WorkspacePreview
 
-__all__ = ["DescribesMany", "FindsSubmissions", "LocatesLogs", "PlansAppIds"]
+__all__ = [
+    "DescribesMany",
+    "FindsSubmissions",
+    "LocatesLogs",
+    "PlansAppIds",
+    "PreviewsWorkspaces",
+]
 
 
 @runtime_checkable
@@ -81,5 +88,26 @@ class LocatesLogs(Protocol):
 
         Returns:
             An absolute directory or an address; ``None`` if there is none for this app.
+        """
+        ...
+
+
+@runtime_checkable
+class PreviewsWorkspaces(Protocol):
+    """Can tell what building workspaces would send along, without building them."""
+
+    def preview_workspaces(
+        self, roles: list[Role], cfg: Mapping[str, CfgVal]
+    ) -> list[WorkspacePreview] | None:
+        """Stands in for :meth:`WorkspaceMixin.build_workspaces` in a dry run.
+
+        Args:
+            roles: The roles; they are given the images that they would get, or names that stand
+                for those.
+            cfg: Resolved run config.
+
+        Returns:
+            A preview for each workspace; ``None`` if it cannot be told, so that the workspaces
+            have to be built.
         """
         ...

@@ -21,6 +21,7 @@ __all__ = [
     "redact_args",
     "redact_data",
     "redact_env",
+    "redact_source",
     "redact_text",
     "redact_value",
     "remember_secrets",
@@ -139,6 +140,24 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
         The text with each secret replaced.
     """
     return _text(text, _spellings(secrets))
+
+
+def redact_source(text: str) -> str:
+    """Replaces secrets in source code, configuration files and diffs of them.
+
+    Beyond what `redact_text` finds, these are literals that are assigned to a secret name in any of
+    the usual ways (``api_key = "..."``, ``"password": "..."``, ``token: 3f9a...``). Code that only
+    handles secrets stays readable.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text with each secret replaced; it has the same lines except for those of keys.
+    """
+    from torchx.util.secret_text import without_literals
+
+    return redact_text(without_literals(text, is_secret_name))
 
 
 def redact_args(args: Iterable[str]) -> list[str]:

@@ -41,6 +41,11 @@ _SIGNATURE = re.compile(
     r"(?P<head>[?&](?:sig|signature|x-amz-signature|x-goog-signature)=)[\w%+/\-]{16,}=*",
     re.IGNORECASE,
 )
+_ASSIGNMENT = re.compile(
+    r"(?<![\w.\-])(?P<name>[\w.\-]+)(?P<sign>[\"']?\]?[ \t]*[:=][ \t]*)"
+    r"(?P<value>[rbuf]?\"[^\"\n]+\"|[rbuf]?'[^'\n]+'|[A-Za-z0-9+/_.\-]{16,}=*(?=[\s,;}]|$))",
+    re.MULTILINE,
+)
 _QUOTED = (
     r"(?P<open>\\*(?P<quote>[\"']))(?:(?!(?P=quote)|\\).)*(?P<close>(?P=open))|\\*[\"'][^\s\"']*"
 )
@@ -136,3 +141,24 @@ def _without_named(text: str, named: _Named, is_secret: _IsSecret) -> str:
 def _is_prose(value: re.Match[str]) -> bool:
     word = value.groupdict().get("word")
     return word is not None and _PROSE.fullmatch(word) is not None
+
+
+def without_literals(text: str, is_secret: _IsSecret) -> str:
+    """Replaces literals that source code assigns to secret names.
+
+    Args:
+        text: Source code, a configuration file, or a diff.
+        is_secret: Tells whether a name is that of a secret.
+
+    Returns:
+        The text with each such literal replaced.
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        value = found["value"]
+        is_literal = value.endswith(("'", '"')) or any(map(str.isdigit, value))
+        if not is_literal or not is_secret(found["name"]):
+            return found[0]
+        return f"{found['name']}{found['sign']}{REDACTED}"
+
+    return _ASSIGNMENT.sub(replaced, text)
