@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Torchx
 from torchx.cli import completion
 from torchx.cli.completion import candidates
 from torchx.cli.completion_bash import bash_lines, split_line
@@ -110,9 +111,23 @@ def test_components_of_files_are_completed() -> None:
 def test_handles_of_known_apps_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     handles = ["local_cwd://torchx/a-1", "slurm://torchx/2"]
     monkeypatch.setattr(completion, "known_handles", lambda: handles)
-    for command in ("status", "log", "cancel", "delete", "describe"):
-        assert values(command, "") == handles
-        assert values(command, "sl") == handles[1:]
+    for command in ("status", "log", "cancel", "delete", "describe", "rerun"):
+        assert values(command, "") == ["a-1", "2"]
+        assert values(command, "a") == ["a-1"]
+        assert values(command, "slurm://") == handles[1:]
+
+
+def test_remembered_apps_are_known(torchx: Torchx) -> None:
+    handle = torchx("run", "-s", "local_cwd", "utils.echo").stdout.strip()
+    assert completion.known_handles() == [handle]
+
+
+def test_a_memory_that_cannot_be_read_offers_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHX_HOME", str(tmp_path))
+    (tmp_path / "jobs.db").mkdir()
+    assert completion.known_handles() == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +63,25 @@ def test_a_component_is_remembered_with_its_arguments(runner: Runner) -> None:
     assert job.launch.component == "utils.echo"
     assert job.launch.component_args == ["--msg", "hi"]
     assert job.launch.component_defaults == {"num_replicas": "2"}
+
+
+def test_the_state_of_the_code_that_was_sent_along_is_remembered(
+    runner: Runner, app: AppDef, tmp_path: Path
+) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "train.py").write_text("print(1)")
+    git = ["git", "-C", str(code), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    (code / "train.py").write_text("print(2)")
+    runner.run(app, "building", workspace=str(code))
+    (job,) = remembered()
+    (source,) = job.sources
+    assert source["path"] == str(code)
+    assert len(source["git_revision"]) == 40
+    assert source["is_dirty"]
+    assert "+print(2)" in source["diff"]
 
 
 def test_each_submission_carries_a_mark_of_its_own(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 from torchx.cli.argparse_util import ArgOnceAction
@@ -12,6 +13,7 @@ from torchx.cli.run_args import TorchXRunArgs
 from torchx.cli.run_output import print_dryrun
 from torchx.cli.scheduler_cfg import available_scheduler, has_option, parse_scheduler_args
 from torchx.cli.secret_options import add_secret_options, read_secret_env
+from torchx.runner.submit import previewed_workspaces
 from torchx.schedulers import get_scheduler_factories
 
 if TYPE_CHECKING:
@@ -85,15 +87,17 @@ class CmdRerun(CmdRun):
         cfg = parse_scheduler_args(options, scheduler, args.scheduler_args)
         if args.detach and has_option(runner, scheduler, "detach"):
             cfg["detach"] = True
-        outcome = runner.rerun(
-            app_handle,
-            args.component_args,
-            scheduler,
-            cfg,
-            args.workspace,
-            dryrun=args.dryrun,
-            secret_env=read_secret_env(args.env_file or (), args.secret_env or ()),
-        )
+        with contextlib.ExitStack() as stack:
+            previews = stack.enter_context(previewed_workspaces()) if args.dryrun else []
+            outcome = runner.rerun(
+                app_handle,
+                args.component_args,
+                scheduler,
+                cfg,
+                args.workspace,
+                dryrun=args.dryrun,
+                secret_env=read_secret_env(args.env_file or (), args.secret_env or ()),
+            )
         call = TorchXRunArgs(
             component_name="",
             scheduler=scheduler,
@@ -105,6 +109,6 @@ class CmdRerun(CmdRun):
             detach=args.detach,
         )
         if args.dryrun:
-            print_dryrun(call, cast("AppDryRunInfo[Any]", outcome))
+            print_dryrun(call, cast("AppDryRunInfo[Any]", outcome), previews)
         else:
             self._follow(runner, call, cast("str", outcome))

@@ -7,6 +7,8 @@ a line, with a description behind a tab. No plugin is looked for to complete the
 from __future__ import annotations
 
 import argparse
+import itertools
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,15 +19,29 @@ from torchx.cli.completion_sources import Candidate
 from torchx.cli.lazy import CommandParser
 
 _WITH_HANDLE = ("app_handle", "identifier")
+_MOST_HANDLES = 100
+
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 def known_handles() -> list[str]:
-    """Returns handles of apps to offer, the newest first.
+    """Returns handles of remembered apps to offer, the newest first.
 
     Returns:
-        None yet: apps are not remembered.
+        At most 100 handles; none if they cannot be read.
     """
-    return []
+    from torchx.runner.store import JobStore
+    from torchx.runner.store.database import StoreError
+
+    store = JobStore()
+    try:
+        newest = store.newest(wanted=_MOST_HANDLES)
+        return [job.handle for job in itertools.islice(newest, _MOST_HANDLES) if job.handle]
+    except StoreError as error:
+        logger.debug("no handles to offer: %s", error)
+        return []
+    finally:
+        store.close()
 
 
 def print_completions(words: Sequence[str]) -> None:
@@ -175,8 +191,15 @@ def _values(action: argparse.Action, line: _Line, current: str) -> Iterable[Cand
     if action.dest == "log_level":
         return map(Candidate, ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
     if action.dest in _WITH_HANDLE:
-        return map(Candidate, known_handles())
+        return _handles(current)
     return sources.component_values(action)
+
+
+def _handles(current: str) -> Iterator[Candidate]:
+    """Offers the ids alone, which commands take for handles, unless a handle has been begun."""
+    for handle in known_handles():
+        app_id = handle.rpartition("/")[2]
+        yield Candidate(handle) if "://" in current else Candidate(app_id, handle)
 
 
 def _read(parser: argparse.ArgumentParser, words: list[str], stop_at_word: bool) -> _Line:

@@ -16,14 +16,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torchx.schedulers.abilities import FindsSubmissions, LocatesLogs, PlansAppIds
-from torchx.specs import NONE, AppDryRunInfo, AppState, AppStatus, CfgVal, Workspace
+from torchx.specs import NONE, AppDef, AppDryRunInfo, AppState, AppStatus, CfgVal, Workspace
 from torchx.util.redact import redact_text
+from torchx.workspace.api import WorkspaceMixin
 
 if TYPE_CHECKING:
     from torchx.runner.store import JobStore, RememberedJob
     from torchx.schedulers.api import Scheduler
 
 logger: logging.Logger = logging.getLogger(__name__)
+
+_PROVENANCE_LIMIT_S = 2.0
+"""How long a submission may be held up by asking git about the code."""
 
 
 class Bookkeeper:
@@ -243,7 +247,7 @@ def _new_job(
         launch=launch if isinstance(launch, Launch) else Launch(),
         cfg=_as_mapping(info._cfg),
         app=None if app is None else app_to_data(app),
-        sources=[],
+        sources=_sources(sched, app),
         log_location=None,
         cwd=_working_directory(),
         user=_user_name(),
@@ -255,6 +259,22 @@ def _new_job(
         state_seen_at_s=None,
         is_over=False,
     )
+
+
+def _sources(sched: Scheduler[Any], app: AppDef | None) -> list[Mapping[str, Any]]:
+    """Describes the code that was sent along, once for each workspace."""
+    if app is None or not isinstance(sched, WorkspaceMixin):
+        return []
+    import dataclasses
+
+    from torchx.workspace.provenance import provenance_of
+
+    workspaces = dict.fromkeys(role.workspace for role in app.roles if role.workspace)
+    return [
+        dataclasses.asdict(source)
+        for workspace in workspaces
+        for source in provenance_of(workspace, time_limit_s=_PROVENANCE_LIMIT_S)
+    ]
 
 
 def _as_mapping(cfg: object) -> Mapping[str, CfgVal]:
