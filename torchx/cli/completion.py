@@ -129,7 +129,10 @@ def _of_component(words: list[str], current: str) -> Iterable[Candidate]:
     from torchx.cli.component_words import parser_of
 
     component, *before = words
-    parser = parser_of(component)
+    is_file = ":" in component
+    # TAB must not run what a file does when it is imported.
+    make = sources.parser_of_file_component if is_file else parser_of
+    parser: argparse.ArgumentParser | None = make(component)
     if parser is None:
         return ()
     line = _read(parser, before, stop_at_word=True)
