@@ -128,15 +128,11 @@ def test_handles_of_known_apps_are_completed(monkeypatch: pytest.MonkeyPatch) ->
         ("torchx 'a b", ["a b"], "'"),
         ('torchx "a b', ["a b"], '"'),
         ("torchx", [""], ""),
-        ("torchx x\\", ["x."], ""),
     ],
 )
 def test_a_line_is_split_as_far_as_it_has_been_typed(
     line: str, words: list[str], quote: str
 ) -> None:
-    if line.endswith("\\"):
-        assert split_line(line)[0][:-1] in ([], ["x"])
-        return
     assert split_line(line) == (words, quote)
 
 

@@ -160,10 +160,7 @@ def _options(parser: argparse.ArgumentParser, line: _Line) -> Iterator[Candidate
         if action.option_strings and action.dest not in line.options:
             text = formatter._expand_help(action) if action.help else ""
             first_line = text.partition("\n")[0]
-            longest = max(action.option_strings, key=len)
-            for spelling in action.option_strings:
-                if spelling == longest or len(action.option_strings) > 1:
-                    yield Candidate(spelling, first_line)
+            yield from (Candidate(spelling, first_line) for spelling in action.option_strings)
 
 
 def _values(action: argparse.Action, line: _Line, current: str) -> Iterable[Candidate]:
