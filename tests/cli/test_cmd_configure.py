@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
 
 from torchx.cli import main as cli
+from torchx.cli.cmd_configure import CmdConfigure
+from torchx.schedulers import get_scheduler_factories
 
 MINE = """\
 # my settings, hand-written
@@ -89,3 +92,21 @@ def test_a_link_stays_a_link(project: Path) -> None:
     configure("-a", "-s", "local_cwd")
     assert (project / ".torchxconfig").is_symlink()
     assert "grace_period_s" in (project / "real").read_text()
+
+
+def test_it_says_that_another_file_is_read(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TORCHXCONFIG", "")
+    configure("-s", "local_cwd")
+    assert "`.torchxconfig` is not read as long as TORCHXCONFIG is set" in caplog.text
+
+
+def test_every_registered_scheduler_can_be_configured_with_a_bare_parser(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in get_scheduler_factories():
+        parser, command = argparse.ArgumentParser(), CmdConfigure()
+        command.add_arguments(parser)
+        command.run(parser.parse_args(["--print", "-a", "-s", name]))
+    assert "[local_cwd]\n" in capsys.readouterr().out

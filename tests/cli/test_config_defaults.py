@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ class Show(SubCommand):
         add("--no-color", dest="color", action="store_false")
         add("--fast", action=argparse.BooleanOptionalAction, default=True)
         add("--tag", action="append")
+        add("--times", action="count", default=0)
         add("word", nargs="?")
 
     def run(self, args: argparse.Namespace) -> None:
@@ -48,9 +51,10 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
 def test_a_file_sets_any_option_of_any_command(show: Callable[..., dict[str, Any]]) -> None:
     seen = show(
         "[cli:show]\nlevel = 2\nname = 50%\ndry_run = yes\nno_color = on\nfast = off\n"
-        "tag =\n  a b\n  c\n"
+        "tag =\n  a b\n  c\ntimes = 3\n"
     )
     assert (seen["level"], seen["name"], seen["tag"]) == (2, "50%", ["a b", "c"])
+    assert seen["times"] == 3
     assert (seen["dry_run"], seen["color"], seen["fast"]) == (True, False, False)
 
 
@@ -199,6 +203,25 @@ def test_a_profile_launches_on_its_scheduler_with_its_options(
     assert "hello profile" not in done.stdout
 
 
+def test_the_profile_of_a_component_is_its_own_argument(project: Path, torchx: Torchx) -> None:
+    (project / "mine.py").write_text(
+        "import torchx.specs as specs\nfrom torchx.components.utils import echo\n"
+        "def train(profile: str) -> specs.AppDef:\n    return echo(msg=f'<{profile}>')\n"
+    )
+    done = torchx("run", "-s", "local_cwd", "--dryrun", "mine.py:train", "--profile", "own")
+    assert done.returncode == 0
+    assert "<own>" in done.stdout
+
+
+def test_all_schedulers_are_shown_even_if_some_are_not_available(
+    project: Path, torchx: Torchx
+) -> None:
+    done = torchx("runopts", "--origin", TORCHX_CFG_LSF_X="y")
+    assert done.returncode == 0
+    assert "grace_period_s" in done.stdout
+    assert "lsf: " in done.stdout
+
+
 def test_runopts_tells_the_origin_of_each_value_and_hides_secrets(
     project: Path, torchx: Torchx
 ) -> None:
@@ -239,3 +262,18 @@ def test_a_commands_own_v_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(cli, "load_group", lambda *args: {"own": Own})
     cli.main(["own", "-v", "x"])
     assert vars(Own.seen)["v"] == "x"
+
+
+def test_a_run_opens_the_file_once(project: Path) -> None:
+    path = project / ".torchxconfig"
+    path.write_text("[cli:run]\nscheduler = local_cwd\n[local_cwd]\ntimeout_s = 9\n")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    code = (
+        "import sys\nopened = []\n"
+        "def hook(event, args):\n"
+        "    if event == 'open' and str(args[0]).endswith('.torchxconfig'): opened.append(args)\n"
+        "sys.addaudithook(hook)\nfrom torchx.cli.main import main\n"
+        "main(['run', '--dryrun', 'utils.echo'])\nprint('opened', len(opened))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("opened 1\n")

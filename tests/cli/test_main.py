@@ -198,3 +198,5 @@ def test_only_the_module_of_the_command_that_runs_is_imported(
     }
     assert not {"asyncio", "rich", "torchx.runner"}.intersection(loaded)
     assert "importlib.metadata" not in loaded
+    if words.startswith("--"):
+        assert not {"logging", "torchx.util.config_layers"}.intersection(loaded)

@@ -328,7 +328,10 @@ def test_a_profile_wins_over_files_and_not_over_the_environment(
 
 
 def test_the_origin_of_each_value_is_told(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write("a", "[profile:big:memory]\nnodes = 8\n[memory]\nnodes = 2\nqueue = q\n")
+    folder = write(
+        "a",
+        "[DEFAULT]\ntags = t\n[profile:big:memory]\nnodes = 8\n[memory]\nnodes = 2\nqueue = q\n",
+    )
     monkeypatch.setenv("TORCHX_PROFILE", "big")
     monkeypatch.setenv("TORCHX_CFG_MEMORY_API_TOKEN", "hidden")
     told = [
@@ -337,7 +340,7 @@ def test_the_origin_of_each_value_is_told(write: Write, monkeypatch: pytest.Monk
     assert told == [
         ("queue", "q", f"{folder}/.torchxconfig [memory]"),
         ("nodes", 8, f"{folder}/.torchxconfig [profile:big:memory]"),
-        ("tags", None, "default"),
+        ("tags", ["t"], f"{folder}/.torchxconfig [DEFAULT]"),
         ("api_token", "hidden", "environment TORCHX_CFG_MEMORY_API_TOKEN"),
     ]
 

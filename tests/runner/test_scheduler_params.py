@@ -59,6 +59,8 @@ def test_variables_become_parameters_in_any_case() -> None:
         "TORCHX_IMAGE",
         "TORCHX_INTERNAL_SESSION_ID",
         "TORCHX_JOB_ID",
+        "TORCHX_PROFILE",
+        "TORCHX_CFG_SLURM_PARTITION",
         "TORCHX_PARENT_RUN_ID",
         "TORCHX_RANK0_HOST",
         "TORCHX_SESSION_NAME",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
 from torchx.cli.cmd_base import SubCommand
+from torchx.settings import ENV_TORCHXCONFIG
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -82,3 +84,5 @@ def _add_to(path: Path, sections: list[tuple[str, dict[str, str]]]) -> None:
         Path(temporary).write_bytes(new.encode())
     for section, options in additions:
         logger.info("`%s`: [%s] %s", path, section, ", ".join(options) or "(no required options)")
+    if ENV_TORCHXCONFIG in os.environ:
+        logger.warning("`%s` is not read as long as %s is set", path, ENV_TORCHXCONFIG)

@@ -90,11 +90,14 @@ def _origins(scheduler: str) -> str:
     from torchx.runner import config
     from torchx.util.redact import redact_value
 
-    config.require_known_options(scheduler)
     try:
+        config.require_known_options(scheduler)
         options = config.effective_options(scheduler)
-    except ModuleNotFoundError as error:
-        return f" {error}"
+    except config.ConfigFileError:
+        raise
+    except (Exception, SystemExit) as error:
+        # As above.
+        return f" {str(error) or type(error).__name__}"
     rows = [(one.name, redact_value(one.name, _text(one.value)), one.origin) for one in options]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (f"    {n:{widths[0]}} = {v:{widths[1]}}  ({origin})" for n, v, origin in rows)

@@ -145,7 +145,10 @@ def _of_component(words: list[str], current: str) -> Iterable[Candidate]:
     from torchx.cli.component_words import parser_of
 
     component, *before = words
-    parser = parser_of(component)
+    is_file = ":" in component
+    # TAB must not run what a file does when it is imported.
+    make = sources.parser_of_file_component if is_file else parser_of
+    parser: argparse.ArgumentParser | None = make(component)
     if parser is None:
         return ()
     line = _read(parser, before, stop_at_word=True)
@@ -173,10 +176,7 @@ def _options(parser: argparse.ArgumentParser, line: _Line) -> Iterator[Candidate
         if action.option_strings and action.dest not in line.options:
             text = formatter._expand_help(action) if action.help else ""
             first_line = text.partition("\n")[0]
-            longest = max(action.option_strings, key=len)
-            for spelling in action.option_strings:
-                if spelling == longest or len(action.option_strings) > 1:
-                    yield Candidate(spelling, first_line)
+            yield from (Candidate(spelling, first_line) for spelling in action.option_strings)
 
 
 def _values(action: argparse.Action, line: _Line, current: str) -> Iterable[Candidate]:

@@ -27,9 +27,8 @@ def bash_lines(
     words, quote = split_line(line)
     current = words[-1]
     # Inside of quotes bash ends words at blanks only, and replaces all that follows the quote.
-    cut = 0 if quote else 1 + max(current.rfind(mark) for mark in ":=" if mark in wordbreaks + ":=")
-    if not quote and not any(mark in wordbreaks for mark in ":="):
-        cut = 0
+    breaks = (current.rfind(mark) for mark in ":=" if mark in wordbreaks)
+    cut = 0 if quote else 1 + max(breaks, default=-1)
     values = [one.value[cut:] for one in candidates(words)]
     return values if quote else [_NOT_PLAIN.sub(r"\\\1", value) for value in values]
 

@@ -111,6 +111,29 @@ def component_names() -> list[str]:
     return names
 
 
+def parser_of_file_component(component: str) -> argparse.ArgumentParser | None:
+    """Makes a parser with the options of a component in a file, which is read but not executed.
+
+    Args:
+        component: ``FILE:FUNCTION``.
+
+    Returns:
+        The parser, or None if the file has no such function.
+    """
+    import ast
+
+    path, _, name = component.rpartition(":")
+    module = ast.parse(Path(path).read_text(encoding="utf-8"))
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            parser = argparse.ArgumentParser(add_help=False)
+            parser.add_argument("--help", action="store_true", help="show what it does")
+            for argument in [*node.args.args, *node.args.kwonlyargs]:
+                parser.add_argument(f"--{argument.arg}")
+            return parser
+    return None
+
+
 def component_values(action: argparse.Action) -> list[Candidate]:
     """Returns the values that an option of a component can have.
 

@@ -148,6 +148,8 @@ def _default(parser: argparse.ArgumentParser, action: argparse.Action, text: str
 
     if isinstance(action, argparse.BooleanOptionalAction):
         return to_bool(text)
+    if isinstance(action, argparse._CountAction):
+        return int(text)
     if action.nargs == 0:
         return action.const if to_bool(text) else action.default
     if isinstance(action, argparse._AppendAction) or action.nargs in ("*", "+"):

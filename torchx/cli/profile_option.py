@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from torchx.cli.argparse_util import torchxconfig
-
 
 class ProfileAction(argparse.Action):
     """Chooses the profile for the rest of the process."""
@@ -38,6 +36,7 @@ def choose_profile(name: str) -> None:
     Raises:
         ConfigFileError: There is no such profile.
     """
+    from torchx.cli.argparse_util import torchxconfig
     from torchx.util.config_layers import require_profile, use_profile
 
     use_profile(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchx.settings import ENV_TORCHX_CFG_PREFIX
-from torchx.util.config_file import PLACEHOLDER, ConfigFile, ConfigFileError
+from torchx.util.config_file import DEFAULT_SECTION, PLACEHOLDER, ConfigFile, ConfigFileError
 from torchx.util.redact import REDACTED, is_secret_name
 
 if TYPE_CHECKING:
@@ -66,23 +66,30 @@ class OptionLayer:
 
     Attributes:
         values: Option as written -> text.
-        inherited: What the section takes over from ``[DEFAULT]``.
         path: File, or ``environment``.
-        headings: Where each option is found there: a section, or a variable. Options that are
-            missing are in the section ``heading``.
         heading: The section.
+        inherited: What the section takes over from ``[DEFAULT]``.
+        variables: The variable that holds each option, if the environment is the source.
     """
 
     values: Mapping[str, str]
     path: str
-    heading: str = ""
+    heading: str
     inherited: Mapping[str, str] = field(default_factory=dict)
-    headings: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def origin(self) -> str:
-        """Where the layer comes from, for people."""
-        return f"{self.path} [{self.heading}]" if self.heading else self.path
+    def origin(self, name: str) -> str:
+        """Returns where an option comes from, for people.
+
+        Args:
+            name: The option as written.
+
+        Returns:
+            For example ``/home/me/.torchxconfig [slurm]``.
+        """
+        if name in self.variables:
+            return f"{self.path} {self.variables[name]}"
+        return f"{self.path} [{self._section_of(name)}]"
 
     def where(self, name: str) -> str:
         """Returns the words by which messages name an option.
@@ -93,9 +100,9 @@ class OptionLayer:
         Returns:
             Text such as ``.torchxconfig, section [slurm], option `time```.
         """
-        if name in self.headings:
-            return f"environment variable {self.headings[name]}"
-        return f"{self.path}, section [{self.heading}], option `{name}`"
+        if name in self.variables:
+            return f"environment variable {self.variables[name]}"
+        return f"{self.path}, section [{self._section_of(name)}], option `{name}`"
 
     def unknown(self, opts: runopts) -> Iterator[UnknownOption]:
         """Finds options that the scheduler does not have.
@@ -107,10 +114,13 @@ class OptionLayer:
             Each unknown option.
         """
         for name, closest in opts.unknown_keys(dict(self.values)).items():
-            if name in self.headings and closest:
+            if name in self.variables and closest:
                 closest = variable_of(self.heading, closest)
-            heading = self.headings.get(name, self.heading)
+            heading = self.variables.get(name, self.heading)
             yield UnknownOption(self.path, heading, name, closest)
+
+    def _section_of(self, name: str) -> str:
+        return DEFAULT_SECTION if name in self.inherited else self.heading
 
 
 def layer_of_file(scheduler: str, file: ConfigFile) -> OptionLayer:
@@ -184,7 +194,7 @@ def layer_of_environment(
         values={options[var]: text for var, text in variables.items()},
         path=FROM_ENVIRONMENT,
         heading=scheduler,
-        headings={option: var for var, option in options.items()},
+        variables={option: var for var, option in options.items()},
     )
 
 
@@ -213,16 +223,11 @@ def merge(
             name = registered_name(opts, written)
             if name is None or name in taken:
                 continue
-            origin = (
-                f"{FROM_ENVIRONMENT} {layer.headings[written]}"
-                if written in layer.headings
-                else layer.origin
-            )
             if text.startswith(PLACEHOLDER):
                 _warn_of_placeholder(layer, written)
-                unset.setdefault(name, FoundOption(None, origin))
+                unset.setdefault(name, FoundOption(None, layer.origin(written)))
                 continue
-            found[name] = FoundOption(_cast(layer, written, text, opts), origin)
+            found[name] = FoundOption(_cast(layer, written, text, opts), layer.origin(written))
             taken.add(name)
     return {**unset, **found}
 
