@@ -23,7 +23,7 @@ from torchx.cli.component_words import (
     split_component_words,
 )
 from torchx.cli.failures import fail
-from torchx.cli.json_output import add_json_option
+from torchx.cli.json_output import add_json_option, note_launched
 from torchx.cli.run_args import (
     TorchXRunArgs,
     current_directory,
@@ -288,6 +288,7 @@ class CmdRun(SubCommand):
                 parent_run_id=args.parent_run_id,
                 **secrets,
             )
+        note_launched(app_handle)
         self._follow(runner, args, app_handle)
 
     def _dryrun(
