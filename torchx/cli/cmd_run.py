@@ -13,6 +13,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from torchx.cli import json_output
 from torchx.cli.argparse_util import ArgOnceAction, torchxconfig_run
 from torchx.cli.cmd_base import SubCommand
 from torchx.cli.cmd_builtins import CmdBuiltins
@@ -23,7 +24,7 @@ from torchx.cli.component_words import (
     split_component_words,
 )
 from torchx.cli.failures import fail
-from torchx.cli.json_output import add_json_option, note_launched
+from torchx.cli.json_output import add_json_option
 from torchx.cli.run_args import (
     TorchXRunArgs,
     current_directory,
@@ -288,7 +289,7 @@ class CmdRun(SubCommand):
                 parent_run_id=args.parent_run_id,
                 **secrets,
             )
-        note_launched(app_handle)
+        json_output.note_launched(app_handle)
         self._follow(runner, args, app_handle)
 
     def _dryrun(
