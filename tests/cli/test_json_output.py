@@ -208,6 +208,12 @@ def test_json_that_is_meant_for_others_is_not_ours(words: list[str], torchx: Tor
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_an_error_before_the_words_are_read_is_told(project: Path, torchx: Torchx) -> None:
+    (project / ".torchxconfig").write_text("no section\n")
+    done = torchx("run", "--json", "-s", "local_cwd", "utils.echo")
+    assert error(done)["type"] == "ConfigFileError"
+
+
 def test_one_command_does_not_ask_for_the_next(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
