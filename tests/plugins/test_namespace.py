@@ -82,6 +82,18 @@ def test_several_distributions_add_to_one_package(
     assert sorted(found(registry)) == ["a", "b", "c", "d"]
 
 
+def test_a_module_that_another_of_its_name_hides_is_reported(
+    install: Install, registry: PluginRegistry
+) -> None:
+    root = "torchx_plugins/schedulers"
+    hidden = install({f"{root}/a.py": scheduler("a"), f"{root}/same.py": ""}, "hidden")
+    first = install({f"{root}/a.py": scheduler("b"), f"{root}/same.py": ""}, "first")
+    assert found(registry) == ["b"]
+    (error,) = registry.errors
+    assert error.module == "torchx_plugins.schedulers.a"
+    assert error.error == f"{hidden / root / 'a.py'} is hidden by {first / root / 'a.py'}"
+
+
 @pytest.mark.usefixtures("install")
 def test_plugins_in_an_archive_are_found(
     tmp_path: Path, registry: PluginRegistry, monkeypatch: pytest.MonkeyPatch
