@@ -222,6 +222,21 @@ def test_objects_that_raise_when_they_are_touched_are_passed_over(
     assert registry.errors == []
 
 
+def test_an_object_that_hangs_when_it_is_touched_is_passed_over(
+    install: Install, registry: PluginRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHX_PLUGINS_TIMEOUT_S", "0.05")
+    hanging = (
+        "import threading\n"
+        "class Hanging:\n"
+        "    def __getattr__(self, name): threading.Event().wait()\n"
+        "    def __call__(self): pass\n"
+        "hanging = Hanging()\n"
+    )
+    install({"torchx_plugins/schedulers/a.py": hanging})
+    assert found(registry) == []
+
+
 def test_a_module_that_cannot_be_listed_is_reported(
     install: Install, registry: PluginRegistry
 ) -> None:

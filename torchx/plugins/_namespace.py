@@ -65,13 +65,16 @@ class NamespaceScan:
             module: The module.
             name: Its full name.
         """
+        own = {name, module.__name__}
         try:
-            attributes = call_foreign(f"reading {name}", lambda: dir(module))
+            plugins = call_foreign(
+                f"reading {name}",
+                lambda: [_plugin_of(module, attribute, own) for attribute in dir(module)],
+            )
         except Exception as error:
             self._record(RegistrationError(name, reason_of(error)))
             return
-        for attribute in attributes:
-            plugin = _plugin_of(module, attribute, {name, module.__name__})
+        for plugin in plugins:
             if plugin is not None:
                 self._add(plugin, name)
 
