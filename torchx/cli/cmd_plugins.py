@@ -79,15 +79,7 @@ def _print(report: _Entry) -> None:
     _print_rows(
         "\nNot used because of an error:\n",
         ["TYPE", "NAME", "DISTRIBUTION", "MODULE", "ERROR"],
-        [
-            [
-                *_subject(each),
-                _distribution(each),
-                each["module"] or "-",
-                " ".join(each["error"].split()),
-            ]
-            for each in report["failures"]
-        ],
+        [[*_subject(each), " ".join(each["error"].split())] for each in report["failures"]],
     )
 
 
