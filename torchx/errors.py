@@ -26,6 +26,13 @@
         ├── PluginLoadError                  a plugin hangs, or tries to end the process
         ├── PluginRegistrationError          a plugin cannot be registered as its module asks for
         ├── PluginSourceError                ``TORCHX_PLUGINS_SOURCE`` has an illegal value
+        ├── WorkspaceError                   local code cannot be sent along; see ``transient``
+        │   ├── WorkspaceTooLargeError       it is more than the limit, and nobody said yes to that
+        │   ├── JobDirExistsError            the job directory holds something else
+        │   ├── JobDirParentError            the job directory has nowhere to be
+        │   └── ImageRepoError               an image has to be pushed, but not known where to
+        ├── WorkspaceBuildError              the image of a workspace could not be built
+        ├── ImagePushError                   an image could not be pushed
         ├── JobStartError                    a back end accepted a job but could not start it
         └── BackendError                     a back end failed to answer; see ``transient``
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import os
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,9 @@ import pytest
 from tests.real.workspace.conftest import Files, layers_of
 from torchx.errors import TorchXError
 from torchx.specs.api import Role, Workspace
-from torchx.workspace.docker_workspace import WORKSPACE_REPO, BuildError, DockerWorkspaceMixin
+from torchx.workspace.docker_build import WORKSPACE_REPO
+from torchx.workspace.docker_workspace import BuildError, DockerWorkspaceMixin
+from torchx.workspace.prune import prune_workspaces
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -257,3 +261,23 @@ def test_a_preview_tells_what_would_be_sent_and_builds_nothing(
     (second,), image = preview()
     assert second == (4, 1, [("main.py", 12)])
     assert len(builds) == 1
+
+
+def test_images_that_are_not_used_any_more_are_pruned(
+    build: Build, engine: DockerClient, code: Path, torchx_home: Path
+) -> None:
+    def pruned() -> set[str]:
+        nobody_else_has_any_that_old = timedelta(days=-1)
+        found = prune_workspaces(nobody_else_has_any_that_old, dryrun=True)
+        return {leftover.name for leftover in found if leftover.kind == "image"}
+
+    image = build(code)
+    (tag,) = engine.images.get(image).tags
+    assert tag in pruned()
+    container = engine.containers.create(image, command="none")
+    assert tag not in pruned()
+    container.remove()
+    (record,) = torchx_home.glob("workspaces/images/*.json")
+    tomorrow_s = time.time() + 200_000
+    os.utime(record, (tomorrow_s, tomorrow_s))
+    assert tag not in pruned()
