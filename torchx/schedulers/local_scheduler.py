@@ -51,7 +51,10 @@ if TYPE_CHECKING:
         STDERR_LOG,
         STDOUT_LOG,
         PopenRequest,
+        join_path,
     )
+
+    _join_PATH = join_path
 
 __all__ = [
     "COMBINED_LOG",

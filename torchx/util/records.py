@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import reprlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 __all__ = ["record"]
 
@@ -43,7 +43,7 @@ def _repr(self: object) -> str:
     return f"{type(self).__qualname__}({', '.join(f'{n}={getattr(self, n)!r}' for n in shown)})"
 
 
-def _eq(self: object, other: object) -> bool:
+def _eq(self: object, other: object) -> Any:
     if other.__class__ is not self.__class__:
         return NotImplemented
     names = [field.name for field in dataclasses.fields(self) if field.compare]  # type: ignore[arg-type] # of a record
