@@ -131,15 +131,41 @@ def test_a_file_that_became_a_link_is_a_link_in_the_image(
 
 
 def test_changes_on_top_of_changes_stay_within_what_an_image_can_hold(
-    build: Build, files_in: FilesIn, code: Path, engine: DockerClient
+    build: Build,
+    files_in: FilesIn,
+    code: Path,
+    engine: DockerClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for number in range(25):
+    monkeypatch.setattr("torchx.workspace.docker_layers._MAX_DEPTH", 2)
+    depths = []
+    for number in range(5):
         (code / "main.py").write_text(f"print({number})\n")
         image = build(code, quiet=True)
-    assert len(layers_of(engine, image)) < 25
+        depths.append(len(layers_of(engine, image)))
+    assert depths == [2, 3, 4, 2, 3]
     assert files_in(image).keys() == {
         *("base", "Dockerfile.torchx", "main.py", "run.sh", "lib/a.py", "lib/big.py")
     }
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"version": 1}', '{"version": 1, "files": 3}'])
+def test_a_damaged_record_of_an_image_costs_only_time(
+    build: Build, files_in: FilesIn, code: Path, torchx_home: Path, damage: str
+) -> None:
+    build(code)
+    (record,) = torchx_home.glob("workspaces/images/*.json")
+    record.write_text(damage)
+    (code / "new.py").touch()
+    assert {"new.py", "lib/a.py"} <= files_in(build(code)).keys()
+
+
+def test_an_earlier_image_that_was_removed_is_not_built_upon(
+    build: Build, files_in: FilesIn, code: Path, engine: DockerClient, base: str
+) -> None:
+    engine.images.remove(build(code), force=True)
+    (code / "new.py").touch()
+    assert {"new.py", "lib/a.py"} <= files_in(build(code)).keys()
 
 
 def test_a_new_base_image_gives_a_new_image(
