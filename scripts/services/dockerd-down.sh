@@ -8,3 +8,7 @@ set -euo pipefail
 
 root=${DOCKERD_ROOT:-}
 stop_by_pid_file "${root:-/run}/docker.pid" dockerd 30
+if [ -n "$root" ]; then
+    # The engine has mounted it onto itself, so that it cannot be removed.
+    umount --quiet "$root/data" || true
+fi

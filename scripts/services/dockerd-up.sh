@@ -12,11 +12,11 @@ set -euo pipefail
 root=${DOCKERD_ROOT:-}
 if [ -n "$root" ]; then
     mkdir -p "$root"
-    socket=$root/docker.sock pid_file=$root/docker.pid log=$root/dockerd.log
-    own_flags=(--host "unix://$socket" --data-root "$root/data" --exec-root "$root/exec"
+    socket=$root/docker.sock pid_file=$root/docker.pid log=$root/dockerd.log state=$root/exec
+    own_flags=(--host "unix://$socket" --data-root "$root/data" --exec-root "$state"
         --bridge none --iptables=false --ip6tables=false --ip-forward=false)
 else
-    socket=/run/docker.sock pid_file=/run/docker.pid log=/var/log/dockerd.log
+    socket=/run/docker.sock pid_file=/run/docker.pid log=/var/log/dockerd.log state=/run/docker
     own_flags=()
 fi
 
@@ -36,10 +36,14 @@ if ! grep -qE ' cgroup2? ' /proc/mounts; then
     mount -t cgroup2 none /sys/fs/cgroup
 fi
 
-# A file left by a killed engine may name a process that is something else by now.
-if [ -e "$pid_file" ] && ! runs "$(cat "$pid_file")" dockerd; then
-    rm -f "$pid_file"
-fi
+# Files left by a killed engine may name processes that are something else by now, or zombies.
+forget() {
+    if [ -e "$1" ] && ! runs "$(cat "$1")" "$2"; then
+        rm -f "$1"
+    fi
+}
+forget "$pid_file" dockerd
+forget "$state/containerd/containerd.pid" containerd
 if [ ! -e "$pid_file" ]; then
     # Containers must not send larger packets than the uplink takes.
     device=$(ip -o route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from torchx.errors import TorchXError
 from torchx.runner import Runner
 from torchx.schedulers import get_scheduler_factories
+from torchx.schedulers.docker.request import DockerJob
+from torchx.specs import AppDryRunInfo, Role
 from torchx.util.docker_client import docker_client
 
 IMAGE = "torchx-test/python:3"
@@ -59,41 +63,66 @@ def make_runner() -> Runner:
     return Runner(os.environ[SESSION_VARIABLE], get_scheduler_factories())
 
 
+@dataclass
+class OfflineRole(Role):
+    """A role whose containers have no network, for engines that have none to give."""
+
+    def pre_proc(
+        self, scheduler: str, dryrun_info: AppDryRunInfo[DockerJob]
+    ) -> AppDryRunInfo[DockerJob]:
+        for container in dryrun_info.request.containers:
+            container.kwargs["network"] = "none"
+        return dryrun_info
+
+
 class OwnEngine:
-    """An engine that belongs to one test. It has no network; its containers use ``none``.
+    """An engine that belongs to one test module, with no network but ``none``.
 
     Args:
         root: Directory for all of its state.
         flags: More flags for ``dockerd``.
+
+    Attributes:
+        host: What ``DOCKER_HOST`` has to be to use it.
     """
 
     def __init__(self, root: Path, flags: str = "") -> None:
-        self.root = root
-        self._env = {**os.environ, "DOCKERD_ROOT": str(root), "DOCKERD_FLAGS": flags}
         self.host = f"unix://{root}/docker.sock"
-        self._env["DOCKER_HOST"] = self.host
+        self._root = root
+        self._env = {
+            **os.environ,
+            "DOCKERD_ROOT": str(root),
+            "DOCKERD_FLAGS": flags,
+            "DOCKER_HOST": self.host,
+        }
 
     def up(self) -> None:
         """Starts the engine, with the test image."""
-        self._run("dockerd-up.sh")
-        self._run("base-image.sh")
+        self._run(str(SERVICES / "dockerd-up.sh"))
+        self._run(str(SERVICES / "base-image.sh"))
 
     def down(self) -> None:
         """Stops the engine."""
-        self._run("dockerd-down.sh")
+        self._run(str(SERVICES / "dockerd-down.sh"))
 
     def kill(self) -> None:
         """Kills the engine, so that it can do nothing about it."""
-        pid = int((self.root / "docker.pid").read_text())
-        os.kill(pid, 9)
+        os.kill(int((self._root / "docker.pid").read_text()), signal.SIGKILL)
+
+    def remove_containers(self) -> None:
+        """Removes all containers."""
+        ids = self._run("docker", "ps", "--all", "--quiet").split()
+        if ids:
+            self._run("docker", "rm", "--force", *ids)
 
     def destroy(self) -> None:
         """Stops the engine and removes what it kept."""
+        self.up()
+        self.remove_containers()
         self.down()
-        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self._root)
 
-    def _run(self, script: str) -> None:
-        done = subprocess.run(
-            [SERVICES / script], env=self._env, capture_output=True, text=True, check=False
-        )
+    def _run(self, *command: str) -> str:
+        done = subprocess.run(command, env=self._env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+        return done.stdout
