@@ -44,6 +44,10 @@ _OUT_OF_MEMORY = (
     "used more memory than its limit of {limit} MiB (memMB of the role), and the kernel"
 )
 _SHELL_SIGNAL_BASE = 128
+_EXIT_CODES = {
+    126: ": its entrypoint, or what that ran, is no program; see its log",
+    127: ": its entrypoint, or what that ran, is not in the image; see its log",
+}
 _NAMED_FAILURES = 3
 
 
@@ -385,7 +389,7 @@ def _failure(replica: Replica, detail: Detail | None) -> str:
             f"{label} ran out of memory: the kernel killed it for using more than the"
             f" {detail.memory_limit_mib} MiB that its role asks for (memMB), {code}"
         )
-    return f"{label} failed with {code}"
+    return f"{label} failed with {code}{_EXIT_CODES.get(replica.exit_code, '')}"
 
 
 def _label(replica: Replica) -> str:
