@@ -7,6 +7,7 @@ about an app, whoever submitted it.
 from __future__ import annotations
 
 import builtins
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -43,6 +44,7 @@ from torchx.schedulers.docker.request import (
     DockerContainer,
     DockerJob,
     make_job,
+    unmet_retries,
 )
 from torchx.schedulers.docker.watch import wait_for_event
 from torchx.schedulers.ids import make_unique
@@ -73,6 +75,8 @@ __all__ = [
     "make_unique",
 ]
 
+log: logging.Logger = logging.getLogger(__name__)
+
 _NAME = "local_docker"
 _Seen = dict[str, builtins.list[Replica]]
 
@@ -97,6 +101,12 @@ class DockerScheduler(DockerWorkspaceMixin, Scheduler[Opts]):
 
     def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[DockerJob]:
         app_id = make_unique(app_id_stem(app.name))
+        for role in unmet_retries(app):
+            log.warning(
+                "role `%s`: Docker restarts only the replica that failed, not what its retry"
+                " policy says",
+                role,
+            )
         job = make_job(app, app_id, _opts(cfg), os.environ)
         return AppDryRunInfo(job, str)
 

@@ -10,13 +10,18 @@ import io
 import logging
 import tarfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from torchx.errors import TorchXError
 from torchx.schedulers.docker.request import LABEL_APP_ID, DockerContainer
-from torchx.util.docker_client import engine_error, is_connection_lost
+from torchx.util.docker_client import (
+    DockerEngineError,
+    engine_error,
+    is_connection_lost,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -40,6 +45,8 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 10.0
 _LONGEST_FILE_BYTES = 1 << 20
+_NOT_FOUND = 404
+_CONFLICT = 409
 
 
 class Engine:
@@ -69,7 +76,7 @@ class Engine:
             What the engine says about each.
         """
         label = LABEL_APP_ID if app_id is None else f"{LABEL_APP_ID}={app_id}"
-        return self._call(
+        return self.call(
             "list containers",
             lambda: self.client.api.containers(all=True, filters={"label": [label]}),
         )
@@ -98,26 +105,24 @@ class Engine:
             Its id.
 
         Raises:
-            APIError: The engine refuses.
+            DockerEngineError: The engine refuses.
         """
-        from docker.errors import APIError
-
         name, labels = container.kwargs.get("name"), container.kwargs.get("labels")
 
         def create() -> str:
-            try:
-                made = self.client.containers.create(
-                    container.image, container.command, **cast("Any", container.kwargs)
-                )
-            except APIError as error:
-                # The answer to an earlier try may have been lost.
-                found = self.inspect(str(name)) if error.status_code == _CONFLICT else None
-                if found is None or found["Config"]["Labels"] != labels:
-                    raise
-                return str(found["Id"])
+            made = self.client.containers.create(
+                container.image, container.command, **cast("Any", container.kwargs)
+            )
             return str(made.id)
 
-        return self._call(f"create the container {name}", create)
+        try:
+            return self.call(f"create the container {name}", create)
+        except DockerEngineError as error:
+            # The answer to an earlier try may have been lost.
+            found = self.inspect(str(name)) if error.status == _CONFLICT else None
+            if found is None or found["Config"]["Labels"] != labels:
+                raise
+            return str(found["Id"])
 
     def start(self, container_id: str) -> None:
         """Starts a container.
@@ -126,9 +131,9 @@ class Engine:
             container_id: Its id.
 
         Raises:
-            APIError: The engine refuses.
+            DockerEngineError: The engine refuses.
         """
-        self._call(
+        self.call(
             f"start the container {container_id}",
             lambda: self.client.api.start(container_id),
         )
@@ -163,16 +168,12 @@ class Engine:
         Args:
             container_id: Its id.
         """
-        from docker.errors import APIError
-
-        def remove() -> None:
-            try:
-                self.client.api.remove_container(container_id, v=True, force=True)
-            except APIError as error:
-                if "already in progress" not in str(error.explanation):
-                    raise
-
-        self._find(f"remove the container {container_id}", remove)
+        # There is a conflict if somebody else removes it just now.
+        self._find(
+            f"remove the container {container_id}",
+            lambda: self.client.api.remove_container(container_id, v=True, force=True),
+            done=(_NOT_FOUND, _CONFLICT),
+        )
 
     def create_network(self, name: str, app_id: str) -> None:
         """Creates the network of an app, unless it is there.
@@ -182,20 +183,15 @@ class Engine:
             app_id: Id of the app.
 
         Raises:
-            APIError: The engine refuses.
+            DockerEngineError: The engine refuses.
         """
-        from docker.errors import APIError
-
-        def create() -> None:
-            try:
-                self.client.api.create_network(
-                    name, driver="bridge", labels={LABEL_APP_ID: app_id}, check_duplicate=True
-                )
-            except APIError as error:
-                if "already exists" not in str(error.explanation):
-                    raise
-
-        self._call(f"create the network {name}", create)
+        self._find(
+            f"create the network {name}",
+            lambda: self.client.api.create_network(
+                name, driver="bridge", labels={LABEL_APP_ID: app_id}, check_duplicate=True
+            ),
+            done=(_CONFLICT,),
+        )
 
     def networks(self, app_id: str | None = None) -> list[dict[str, Any]]:
         """Lists private networks.
@@ -207,7 +203,7 @@ class Engine:
             What the engine says about each.
         """
         label = LABEL_APP_ID if app_id is None else f"{LABEL_APP_ID}={app_id}"
-        return self._call(
+        return self.call(
             "list networks", lambda: self.client.api.networks(filters={"label": [label]})
         )
 
@@ -242,9 +238,9 @@ class Engine:
             image: The image; without a tag ``latest`` is meant.
 
         Raises:
-            APIError: The registry or the engine refuses.
+            DockerEngineError: The registry or the engine refuses.
         """
-        self._call(f"pull the image {image}", lambda: self.client.images.pull(image))
+        self.call(f"pull the image {image}", lambda: self.client.images.pull(image))
 
     def image_tags(self) -> list[str]:
         """Lists the tags of all images of this machine.
@@ -252,7 +248,7 @@ class Engine:
         Returns:
             The tags.
         """
-        images: list[dict[str, Any]] = self._call("list images", lambda: self.client.api.images())
+        images: list[dict[str, Any]] = self.call("list images", lambda: self.client.api.images())
         return [tag for image in images for tag in image.get("RepoTags") or ()]
 
     def read_file(self, container_id: str, path: str) -> bytes | None:
@@ -292,10 +288,10 @@ class Engine:
             APIError: The engine refuses.
             RequestException: It cannot be reached.
         """
+        api = self.client.api
         from docker.errors import create_api_error_from_http_exception
         from requests.exceptions import HTTPError
 
-        api = self.client.api
         response = api.get(
             f"{api.base_url}/v{api.api_version}{path}",
             params=dict(params),
@@ -335,25 +331,29 @@ class Engine:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _find(self, doing: str, call: Callable[[], T]) -> T | None:
-        from docker.errors import NotFound
+    def call(self, doing: str, call: Callable[[], T]) -> T:
+        """Makes a call, waiting for an engine that is away.
 
-        try:
-            return self._call(doing, call)
-        except NotFound:
-            return None
+        Args:
+            doing: What is done, for errors.
+            call: The call.
 
-    def _call(self, doing: str, call: Callable[[], T]) -> T:
-        from docker.errors import APIError
+        Returns:
+            What it returned.
 
+        Raises:
+            DockerEngineError: The engine refuses, or is away for too long.
+        """
         deadline_s: float | None = None
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
                 return call()
-            except (APIError, TorchXError):
-                raise
             except Exception as error:
+                if isinstance(error, TorchXError):
+                    raise
+                if status_of(error) is not None:
+                    raise engine_error(error, doing) from error
                 if not is_connection_lost(error):
                     raise
                 now_s = time.monotonic()
@@ -365,5 +365,12 @@ class Engine:
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-
-_CONFLICT = 409
+    def _find(
+        self, doing: str, call: Callable[[], T], done: Collection[int] = (_NOT_FOUND,)
+    ) -> T | None:
+        try:
+            return self.call(doing, call)
+        except DockerEngineError as error:
+            if error.status in done:
+                return None
+            raise

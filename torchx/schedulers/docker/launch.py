@@ -18,6 +18,7 @@ from torchx.schedulers.docker.parse import app_state, read_apps
 from torchx.schedulers.docker.request import LABEL_APP_ID, NETWORK, DockerContainer, DockerJob
 from torchx.schedulers.docker.submission import Machine, complete
 from torchx.specs.api import is_terminal
+from torchx.util.docker_client import DockerEngineError, docker_client
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -39,8 +40,6 @@ def launch(engine: Engine, job: DockerJob, descriptions: Mapping[str, str]) -> N
         JobStartError: The engine refuses. Nothing of the app is left.
         DockerEngineError: The engine does not answer (any more).
     """
-    from docker.errors import APIError
-
     try:
         for image in dict.fromkeys(container.image for container in job.containers):
             _fetch_image(engine, job.app_id, image)
@@ -51,8 +50,8 @@ def launch(engine: Engine, job: DockerJob, descriptions: Mapping[str, str]) -> N
         engine.each(engine.start, ids[1:])
     except BaseException as error:
         _clean_up(engine, job.app_id)
-        if isinstance(error, APIError):
-            raise start_error(job.app_id, str(error.explanation or error)) from error
+        if isinstance(error, DockerEngineError) and error.status is not None:
+            raise start_error(job.app_id, error.explanation) from error
         raise
 
 
@@ -65,17 +64,12 @@ def ensure_network(client: DockerClient | None = None) -> None:
     Raises:
         APIError: The engine refuses.
     """
-    from docker.errors import APIError
-
-    if client is None:
-        from torchx.util.docker_client import docker_client
-
-        client = docker_client()
+    client = client or docker_client()
     # Some engines would make two networks of one name.
     with machine_lock("network"):
         try:
             client.networks.create(name=NETWORK, driver="bridge", check_duplicate=True)
-        except APIError as error:
+        except Exception as error:
             if "already exists" not in str(error):
                 raise
 
@@ -104,8 +98,6 @@ def machine_lock(name: str) -> Iterator[None]:
 
 
 def _fetch_image(engine: Engine, app_id: str, image: str) -> None:
-    from docker.errors import DockerException
-
     if image.startswith("sha256:"):
         return
     local = engine.image(image)
@@ -113,18 +105,19 @@ def _fetch_image(engine: Engine, app_id: str, image: str) -> None:
         return  # built here: a registry has at most a stranger's image of that name
     try:
         engine.pull(image)
-    except DockerException as error:
-        explanation = str(getattr(error, "explanation", None) or error)
+    except DockerEngineError as error:
+        if error.status is None:
+            raise
         if local is None:
-            raise image_error(app_id, image, explanation, engine.image_tags()) from error
-        log.warning("cannot pull `%s`, using the one that is here: %s", image, explanation)
+            raise image_error(app_id, image, error.explanation, engine.image_tags()) from error
+        log.warning("cannot pull `%s`, using the one that is here: %s", image, error.explanation)
 
 
 def _make_networks(engine: Engine, job: DockerJob) -> None:
     names = dict.fromkeys(container.kwargs.get("network") for container in job.containers)
     for name in names:
         if name == NETWORK:
-            ensure_network(engine.client)
+            engine.call("create the network", lambda: ensure_network(engine.client))
         elif name == f"{NETWORK}-{job.app_id}":
             _remove_unused_networks(engine)
             engine.create_network(str(name), job.app_id)

@@ -17,7 +17,7 @@ from torchx.schedulers.docker.parse import CONTAINER_STATE
 from torchx.schedulers.docker.watch import wait_for_event
 from torchx.schedulers.streams import LogStream
 from torchx.specs.api import is_terminal
-from torchx.util.docker_client import engine_error, is_connection_lost
+from torchx.util.docker_client import engine_error, is_connection_lost, status_of
 
 if TYPE_CHECKING:
     from requests import Response
@@ -178,21 +178,15 @@ class ContainerLog:
         self._hang_up()
 
     def _next_block(self) -> bytes:
-        from docker.errors import APIError
-
         try:
             if self._response is None:
                 self._open()
             chunk = next(self._chunks, None)
-        except APIError as error:
-            self._hang_up()
-            if error.status_code not in _GONE:
-                raise engine_error(error, f"read the log of `{self._app_id}`") from error
-            self._ended = True
-            return b""
         except Exception as error:
             self._hang_up()
-            if not self._closed:
+            if status_of(error) in _GONE:
+                self._ended = True
+            elif not self._closed:
                 self._recover(error)
             return b""
         if chunk is None:
@@ -239,10 +233,8 @@ class ContainerLog:
 
     def _recover(self, error: Exception) -> None:
         """The connection broke, or nothing came for long."""
-        if not is_connection_lost(error):
-            raise error
         self._fruitless += 1
-        if self._fruitless > _FRUITLESS_TRIES:
+        if not is_connection_lost(error) or self._fruitless > _FRUITLESS_TRIES:
             raise engine_error(error, f"read the log of `{self._app_id}`") from error
         log.debug("the log of %s is opened again: %s", self._app_id, error)
         # Waits for an engine that is away.

@@ -12,7 +12,15 @@ from torchx.schedulers.devices import get_device_mounts
 from torchx.schedulers.docker.names import container_name, role_parts
 from torchx.schedulers.docker.options import Opts
 from torchx.settings import ENV_TORCHX_IMAGE
-from torchx.specs.api import AppDef, BindMount, DeviceMount, Role, VolumeMount, macros
+from torchx.specs.api import (
+    AppDef,
+    BindMount,
+    DeviceMount,
+    RetryPolicy,
+    Role,
+    VolumeMount,
+    macros,
+)
 
 NETWORK = "torchx"
 LABEL_VERSION = "torchx.pytorch.org/version"
@@ -120,6 +128,30 @@ def make_job(app: AppDef, app_id: str, opts: Opts, host_env: Mapping[str, str]) 
     return job
 
 
+def unmet_retries(app: AppDef) -> list[str]:
+    """Finds the roles whose retries mean more than an engine does by itself.
+
+    Args:
+        app: The app.
+
+    Returns:
+        Their names.
+    """
+    return [
+        role.name
+        for role in app.roles
+        if role.max_retries > 0
+        and (
+            (role.retry_policy == RetryPolicy.APPLICATION and _size(app.roles) > 1)
+            or (role.retry_policy == RetryPolicy.ROLE and role.num_replicas > 1)
+        )
+    ]
+
+
+def _size(roles: Sequence[Role]) -> int:
+    return sum(role.num_replicas for role in roles)
+
+
 def _check(app: AppDef) -> None:
     names = [role.name for role in app.roles]
     for role in app.roles:
@@ -127,6 +159,12 @@ def _check(app: AppDef) -> None:
             raise ValueError(
                 f"the app `{app.name}` has two roles named `{role.name}`; role names must differ"
             )
+        for mount in role.mounts:
+            if not isinstance(mount, (BindMount, VolumeMount, DeviceMount)):
+                raise TypeError(
+                    f"role `{role.name}`: unknown mount type {type(mount).__name__}: {mount!r};"
+                    " use a BindMount, a VolumeMount or a DeviceMount"
+                )
         if 0 <= role.resource.memMB < _LEAST_MEMORY_MIB:
             raise ValueError(
                 f"the role `{role.name}` asks for memMB={role.resource.memMB}, but a container"
@@ -175,7 +213,7 @@ def _gpu_request(count: int) -> dict[str, Any]:
     }
 
 
-def _mounts(mounts: Sequence[object]) -> dict[str, object]:
+def _mounts(mounts: Sequence[BindMount | VolumeMount | DeviceMount]) -> dict[str, object]:
     shown: list[dict[str, object]] = []
     devices: list[str] = []
     for mount in mounts:
@@ -183,13 +221,8 @@ def _mounts(mounts: Sequence[object]) -> dict[str, object]:
             shown.append(_mount("bind", mount.src_path, mount.dst_path, mount.read_only))
         elif isinstance(mount, VolumeMount):
             shown.append(_mount("volume", mount.src, mount.dst_path, mount.read_only))
-        elif isinstance(mount, DeviceMount):
-            devices.append(f"{mount.src_path}:{mount.dst_path}:{mount.permissions}")
         else:
-            raise TypeError(
-                f"unknown mount type {type(mount).__name__}: {mount!r};"
-                " use a BindMount, a VolumeMount or a DeviceMount"
-            )
+            devices.append(f"{mount.src_path}:{mount.dst_path}:{mount.permissions}")
     return {"mounts": shown, "devices": devices}
 
 

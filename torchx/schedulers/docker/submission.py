@@ -75,7 +75,7 @@ def format_job(job: DockerJob) -> str:
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     shown = [_shown(container) for container in complete(job)]
-    return yaml.dump(shown, Dumper=dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(shown, Dumper=dumper, allow_unicode=True)
 
 
 def _with_defaults(given: Mapping[str, Any], descriptions: Mapping[str, str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchx.schedulers.docker.client import Engine
 from torchx.schedulers.docker.request import LABEL_APP_ID
+from torchx.util.docker_client import is_connection_lost, status_of
 
 if TYPE_CHECKING:
     from requests import Response
@@ -32,14 +33,13 @@ def wait_for_event(
             and every five seconds.
         timeout_s: Longest time to wait, in seconds.
     """
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
     deadline_s = time.monotonic() + timeout_s
     while (left_s := deadline_s - time.monotonic()) > 0:
         try:
             events = _subscribe(engine, app_id, min(left_s, _LONGEST_WAIT_S))
-        except (DockerException, RequestException, OSError):
+        except Exception as error:
+            if not is_connection_lost(error) and status_of(error) is None:
+                raise
             # The next question waits for the engine, or tells that it is gone.
             time.sleep(min(left_s, _PAUSE_WITHOUT_EVENTS_S))
             return
