@@ -359,7 +359,8 @@ class Engine:
                 now_s = time.monotonic()
                 if deadline_s is None:
                     deadline_s = now_s + self.patience_s
-                    log.warning("the Docker engine does not answer, trying again: %s", error)
+                    # As text: the error would keep the broken connection alive in the record.
+                    log.warning("the Docker engine does not answer, trying again: %s", str(error))
                 if now_s >= deadline_s:
                     raise engine_error(error, doing) from error
             time.sleep(pause_s)

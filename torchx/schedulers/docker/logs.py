@@ -236,7 +236,7 @@ class ContainerLog:
         self._fruitless += 1
         if not is_connection_lost(error) or self._fruitless > _FRUITLESS_TRIES:
             raise engine_error(error, f"read the log of `{self._app_id}`") from error
-        log.debug("the log of %s is opened again: %s", self._app_id, error)
+        log.debug("the log of %s is opened again: %s", self._app_id, str(error))
         # Waits for an engine that is away.
         if self._status() is not None and self._follows and self._query.is_over():
             self._follows = False
