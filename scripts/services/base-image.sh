@@ -2,21 +2,26 @@
 # Makes the image that tests of containers use, out of this distribution's packages: they are
 # unpacked, not installed, into a root file system that Docker imports. No image registry is needed.
 #
-# In the image: python3 with its standard library, bash, sh and busybox's tools, in /app.
+# In the image: python3 with its standard library and what torchx needs, bash, sh and busybox's
+# tools; the working directory is /app, where workspaces go. The file system is kept, so that
+# another engine gets the image in a second.
 #
 #   usage: base-image.sh [IMAGE]    (torchx-test/python:3)
 #   DOCKER_HOST   the engine that gets it
 #   FORCE=1       make it anew
-#   IMAGE_TAR     a file to keep the file system in, so that another engine gets it in a second
 set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/services/lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$here/lib.sh"
 
 image=${1:-torchx-test/python:3}
-archive=${IMAGE_TAR:-/var/cache/torchx-test-image.tar}
+version=$(sha256sum <"${BASH_SOURCE[0]}" | cut -c1-12)
+archive=/var/cache/torchx-test-image/$version.tar
+venv=${TORCHX_VENV:-$here/../../.venv}
 
 docker info >/dev/null 2>&1 || die "no Docker engine answers (run scripts/services/dockerd-up.sh)"
-if [ -z "${FORCE:-}" ] && docker image inspect "$image" >/dev/null 2>&1; then
+if [ -z "${FORCE:-}" ] &&
+    [ "$(docker image inspect --format '{{index .Config.Labels "torchx-test"}}' "$image" 2>/dev/null)" = "$version" ]; then
     say "$image exists"
     exit 0
 fi
@@ -26,7 +31,6 @@ find_python() {
         sed -n 's/.*Depends: \(python3\.[0-9]*\)-minimal.*/\1/p' | head -n1
 }
 
-# What `import` needs of the standard library, and nothing more.
 make_archive() {
     local python work packages try package applet place
     need_root
@@ -76,6 +80,10 @@ make_archive() {
         chmod 1777 tmp
         chroot . /sbin/ldconfig
     )
+    "$venv/bin/python" -m pip --quiet --disable-pip-version-check install --no-compile \
+        --only-binary :all: --python-version "${python#python}" \
+        --target "$work/root/usr/local/lib/$python/dist-packages" \
+        docstring-parser fsspec pyyaml requests 2> >(grep -v '^WARNING' >&2)
     mkdir -p "$(dirname "$archive")"
     tar --numeric-owner --owner=0 --group=0 -C "$work/root" -cf "$archive.$$" .
     mv "$archive.$$" "$archive"
@@ -88,9 +96,10 @@ docker import \
     --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
     --change 'ENV LANG=C.UTF-8' \
     --change 'WORKDIR /app' \
-    --change 'CMD ["bash"]' "$archive" "$image" >/dev/null
+    --change 'CMD ["bash"]' \
+    --change "LABEL torchx-test=$version" "$archive" "$image" >/dev/null
 docker run --rm --network none "$image" python3 -c \
-    'import asyncio, bz2, ctypes, hashlib, json, lzma, multiprocessing, socket, sqlite3, ssl, uuid, zlib' ||
+    'import bz2, ctypes, fsspec, hashlib, lzma, multiprocessing, requests, sqlite3, ssl, uuid, yaml' ||
     die "the Python of the new image does not work"
 say "made $image: $(docker run --rm --network none "$image" python3 -V)," \
     "$(($(docker image inspect --format '{{.Size}}' "$image") / 1000000)) MB"

@@ -13,11 +13,12 @@ root=${DOCKERD_ROOT:-}
 if [ -n "$root" ]; then
     mkdir -p "$root"
     socket=$root/docker.sock pid_file=$root/docker.pid log=$root/dockerd.log state=$root/exec
-    own_flags=(--host "unix://$socket" --data-root "$root/data" --exec-root "$state"
+    # In a network namespace of its own: an engine without a bridge removes that of the other one.
+    command=(unshare --net dockerd --host "unix://$socket" --data-root "$root/data" --exec-root "$state"
         --bridge none --iptables=false --ip6tables=false --ip-forward=false)
 else
     socket=/run/docker.sock pid_file=/run/docker.pid log=/var/log/dockerd.log state=/run/docker
-    own_flags=()
+    command=(dockerd)
 fi
 
 answers() { curl -fsS --max-time 5 --unix-socket "$socket" http://localhost/_ping >/dev/null 2>&1; }
@@ -50,7 +51,7 @@ if [ ! -e "$pid_file" ]; then
     mtu=$(cat "/sys/class/net/${device:-none}/mtu" 2>/dev/null || echo 1500)
     say "starting dockerd (log: $log)"
     # shellcheck disable=SC2086 # the flags are several words
-    setsid nohup dockerd --pidfile "$pid_file" --mtu "$mtu" "${own_flags[@]}" ${DOCKERD_FLAGS:-} \
+    setsid nohup "${command[@]}" --pidfile "$pid_file" --mtu "$mtu" ${DOCKERD_FLAGS:-} \
         >>"$log" 2>&1 </dev/null &
     started=$!
 fi
