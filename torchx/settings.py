@@ -19,3 +19,6 @@ ENV_TORCHX_INTERNAL_SESSION_ID = "TORCHX_INTERNAL_SESSION_ID"
 
 ENV_TORCHX_IMAGE = "TORCHX_IMAGE"
 """Image of the replica, set inside of it by schedulers that run containers."""
+
+ENV_TORCHX_WORKSPACE_LIMIT_MB = "TORCHX_WORKSPACE_LIMIT_MB"
+"""How much code is sent along without asking, in MB, or ``off``."""

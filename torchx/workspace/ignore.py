@@ -12,6 +12,7 @@ The rules are those of a ``.dockerignore`` file. Paths are relative to the works
 from __future__ import annotations
 
 import functools
+import itertools
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -23,10 +24,74 @@ if TYPE_CHECKING:
 TORCHX_IGNORE = ".torchxignore"
 """Name of the ignore file of a workspace."""
 
+DOCKER_IGNORE = ".dockerignore"
+"""Name of the ignore file that `docker build` obeys as well."""
+
+DEFAULT_IGNORES = (
+    *("**/.git", "**/.hg", "**/.svn", "**/.DS_Store"),
+    *("**/.venv", "**/__pycache__", "**/.ipynb_checkpoints", "**/.tox", "**/.nox"),
+    *("**/.mypy_cache", "**/.pytest_cache", "**/.ruff_cache", "**/.hypothesis"),
+)
+"""Patterns that hold before those of ignore files, which may bring back what these leave out."""
+
 _NEVER_IGNORED = frozenset([".", "Dockerfile.torchx"])
+_ANYWHERE = re.compile(r"\*\*/([^*?\[\]\\/]+)")
 _COMMENT = re.compile(r"(^|\s)#.*")
 _TOKEN = re.compile(r"\*\*/|/\*\*$|\*\*|\*|\?|\[[!^]?[^\]/]+\]|\\.|.", re.DOTALL)
 _TRANSLATIONS = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+class IgnoreRules:
+    """A list of patterns, compiled to judge many paths.
+
+    Args:
+        patterns: The patterns, in order.
+
+    Raises:
+        ValueError: A pattern is malformed.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = list(patterns)
+        self._groups: list[tuple[int, bool, frozenset[str], Callable[[str], object] | None]] = []
+        for is_negation, group in itertools.groupby(
+            enumerate(self._patterns), key=lambda item: item[1].startswith("!")
+        ):
+            numbered = [(index, pattern.removeprefix("!")) for index, pattern in group]
+            self._groups.append((numbered[-1][0], not is_negation, *_compile(numbered)))
+        self._groups.reverse()
+
+    def verdict(self, path: str, name: str, parent: tuple[int, bool]) -> tuple[int, bool]:
+        """Judges a path.
+
+        Args:
+            path: The path, relative to the root of the workspace, without ``.`` and ``..``.
+            name: Its last component.
+            parent: The verdict on the directory that it is in; ``(-1, False)`` for the root.
+
+        Returns:
+            A number that tells which group of patterns decided (-1: none did), and whether the
+            path is ignored.
+        """
+        if path in _NEVER_IGNORED:
+            return -1, False
+        for index, ignored, names, matches in self._groups:
+            if index <= parent[0]:
+                return parent
+            if name in names or (matches is not None and matches(path)):
+                return index, ignored
+        return parent
+
+    def may_bring_back(self, directory: str) -> bool:
+        """Tells whether something below an ignored directory may count nevertheless.
+
+        Args:
+            directory: Its path, relative to the root of the workspace.
+
+        Returns:
+            False if there is no need to look into it.
+        """
+        return _may_bring_back(directory, self._patterns)
 
 
 def walk_workspace(
@@ -43,22 +108,38 @@ def walk_workspace(
         Path of a directory, names of its sub-directories that are entered, and its files by name
         with what the file system tells about them (``size``, ``mode``, ...).
     """
-    patterns = _read_patterns(fs, posixpath.join(path, ignore_name))
-    pending = [(path, "", -1, False)]
+    rules = IgnoreRules(read_patterns(fs, posixpath.join(path, ignore_name)))
+    yield from walk_filtered(fs, path, rules)
+
+
+def walk_filtered(
+    fs: AbstractFileSystem, path: str, rules: IgnoreRules
+) -> Iterator[tuple[str, list[str], dict[str, dict[str, Any]]]]:
+    """Walks files by given rules, see :func:`walk_workspace`.
+
+    Args:
+        fs: The file system.
+        path: The root; if there is none, nothing is yielded.
+        rules: Which files do not count.
+
+    Yields:
+        The same as :func:`walk_workspace`.
+    """
+    pending = [(path, "", (-1, False))]
     while pending:
-        directory, relative, last, ignored = pending.pop()
+        directory, relative, parent = pending.pop()
         dirs: list[str] = []
         files: dict[str, dict[str, Any]] = {}
         for info in _list_directory(fs, directory):
             name = posixpath.basename(info["name"].rstrip("/"))
             inner = posixpath.join(relative, name)
-            verdict = max((last, ignored), _ignore(inner, patterns), key=lambda found: found[0])
+            verdict = rules.verdict(inner, name, parent)
             if info["type"] != "directory":
                 if not verdict[1]:
                     files[name] = info
-            elif not verdict[1] or _may_bring_back(inner, patterns):
+            elif not verdict[1] or rules.may_bring_back(inner):
                 dirs.append(name)
-                pending.append((info["name"], inner, *verdict))
+                pending.append((info["name"], inner, verdict))
         yield directory, dirs, files
 
 
@@ -82,10 +163,19 @@ def _ignore(s: str, patterns: Sequence[str]) -> tuple[int, bool]:
     return last, ignored
 
 
-def _read_patterns(fs: AbstractFileSystem, path: str) -> list[str]:
+def read_patterns(fs: AbstractFileSystem, path: str) -> list[str]:
+    """Reads an ignore file.
+
+    Args:
+        fs: The file system it lies on.
+        path: Its path; the file need not exist.
+
+    Returns:
+        Its patterns, in order.
+    """
     if not fs.exists(path):
         return []
-    with fs.open(path, "rt", encoding="utf-8") as file:
+    with fs.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape") as file:
         lines = [_COMMENT.sub("", line).strip() for line in file]
     return [line for line in lines if line not in ("", ".")]
 
@@ -120,11 +210,32 @@ def _normalize(pattern: str) -> str:
     return posixpath.normpath(pattern.strip()).lstrip("/")
 
 
+def _compile(
+    numbered: Sequence[tuple[int, str]],
+) -> tuple[frozenset[str], Callable[[str], object] | None]:
+    """Splits patterns into plain names that count at any depth and an expression for the rest."""
+    names, expressions = set(), []
+    for _, pattern in numbered:
+        _matches(pattern)  # names the pattern if it is malformed
+        normal = _normalize(pattern)
+        anywhere = _ANYWHERE.fullmatch(normal)
+        if anywhere:
+            names.add(anywhere[1])
+        else:
+            expressions.append(_expression(normal))
+    if not expressions:
+        return frozenset(names), None
+    return frozenset(names), re.compile("|".join(expressions), re.DOTALL).fullmatch
+
+
+def _expression(normal: str) -> str:
+    return "".join(_translate(found[0]) for found in _TOKEN.finditer(normal))
+
+
 @functools.lru_cache(maxsize=1024)
 def _matches(pattern: str) -> Callable[[str], object]:
-    tokens = [_translate(found[0]) for found in _TOKEN.finditer(_normalize(pattern))]
     try:
-        return re.compile("".join(tokens), re.DOTALL).fullmatch
+        return re.compile(_expression(_normalize(pattern)), re.DOTALL).fullmatch
     except re.error as error:
         raise ValueError(f"malformed pattern `{pattern}` in an ignore file: {error}") from error
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from torchx.schedulers.local.errors import first_error
+from torchx.schedulers.error_files import first_error
 from torchx.schedulers.local.messages import AppRecord
 from torchx.schedulers.local.processes import (
     ProcessStat,

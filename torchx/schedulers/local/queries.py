@@ -9,10 +9,10 @@ import time
 from datetime import datetime
 from typing import NamedTuple
 
+from torchx.schedulers import error_files
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Stream
 from torchx.schedulers.local import (
     control,
-    errors,
     inprocess,
     layout,
     logs,
@@ -79,16 +79,16 @@ class Queries:
         record, owner = located.record, located.owner
         self._seen()[app_id] = located.signature
         self._note_state(app_id, record)
-        error_files = [replica["error_file"] for replica in record["replicas"]]
+        paths = [replica["error_file"] for replica in record["replicas"]]
         oldest_s = record["created"] - _CLOCK_SLACK_S
         is_here = owner is store.Owner.ALIVE and not store.is_terminal(record)
         return parse.describe(
             record,
             owner,
-            structured_error_msg=errors.first_error(error_files, oldest_s),
+            structured_error_msg=error_files.first_error(paths, oldest_s),
             replica_errors={
-                position: errors.first_error([path], oldest_s)
-                for position, path in enumerate(error_files)
+                position: error_files.first_error([path], oldest_s)
+                for position, path in enumerate(paths)
                 if path != NA
             },
             usages=usage.measure(record) if is_here else None,
