@@ -220,10 +220,14 @@ class SlurmScheduler(DirWorkspaceMixin, Scheduler[Mapping[str, CfgVal]]):
             replicas=replicas,
             job_dir=opts.job_dir,
             max_retries=min(role.max_retries for role in app.roles),
-            plan=batch.make_plan(app, opts),
+            plan=batch.make_plan(app, opts, self._num_nodes(opts)),
             roles=batch.kept_roles(app.roles),
         )
         return AppDryRunInfo(request, repr)
+
+    def _num_nodes(self, opts: SlurmOpts) -> int | None:
+        nodes = partitions.chosen(self._groups or (), opts.partition)
+        return sum(group.nodes for group in nodes) if nodes else None
 
     def _has_no_memory(self, app: AppDef, opts: SlurmOpts) -> bool:
         if all(role.resource.memMB <= 0 for role in app.roles):

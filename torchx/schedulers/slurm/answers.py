@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse
-from torchx.schedulers.slurm.records import JobRecord, split_replica_name
+from torchx.schedulers.slurm.records import JobRecord, expand_nodes, split_replica_name
 from torchx.schedulers.slurm.states import (
     ENDINGS,
     combined_state,
@@ -38,15 +38,13 @@ def describe(records: Sequence[JobRecord]) -> DescribeAppResponse:
     state = combined_state(record.app_state for record in records)
     roles: dict[str, Role] = {}
     statuses: dict[str, RoleStatus] = {}
-    for record, replica in zip(records, _replicas(records), strict=True):
-        if replica is None:
-            continue
-        name, replica_id = replica
-        role = roles.setdefault(name, _role(name, record))
-        role.num_replicas += 1
-        statuses.setdefault(name, RoleStatus(name, [])).replicas.append(
-            ReplicaStatus(id=replica_id, state=record.app_state, role=name, hostname=record.nodes)
-        )
+    for record in records:
+        for name, replica_id, hostname in _replicas(record):
+            role = roles.setdefault(name, _role(name, record))
+            role.num_replicas += 1
+            statuses.setdefault(name, RoleStatus(name, [])).replicas.append(
+                ReplicaStatus(id=replica_id, state=record.app_state, role=name, hostname=hostname)
+            )
     return DescribeAppResponse(
         app_id=records[0].app_id,
         state=state,
@@ -120,12 +118,17 @@ def _moment(text: str) -> str:
     return text.replace("T", " ")
 
 
-def _replicas(records: Sequence[JobRecord]) -> list[tuple[str, int] | None]:
-    marks: Mapping[int, tuple[str, int]] = {}
-    mark = next((found for record in records if (found := record.mark) is not None), None)
-    if mark is not None:
-        marks = dict(enumerate(mark.replicas()))
-    return [marks.get(record.offset) or split_replica_name(record.name) for record in records]
+def _replicas(record: JobRecord) -> list[tuple[str, int, str]]:
+    """Lists role, number and host of the replicas that a component holds."""
+    mark = record.mark
+    replicas = mark.replicas() if mark is not None else []
+    part = [replicas[n] for n in (mark.part(record.offset) if mark else ()) if n < len(replicas)]
+    if not part:
+        named = split_replica_name(record.name)
+        part = [named] if named is not None else []
+    nodes = expand_nodes(record.nodes)
+    hosts = nodes if len(nodes) == len(part) else [record.nodes] * len(part)
+    return [(*replica, host) for replica, host in zip(part, hosts, strict=True)]
 
 
 def _role(name: str, record: JobRecord) -> Role:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torchx.errors import TorchXError
 from torchx.schedulers.slurm import script
+from torchx.schedulers.slurm.layout import layout
 from torchx.schedulers.slurm.options import JOB_OPTIONS, SlurmOpts
 from torchx.schedulers.slurm.records import split_replica_name
 from torchx.schedulers.slurm.request import RANK0_ENV, Plan, ReplicaRequest, RolePlan
@@ -62,6 +63,13 @@ class BatchRequest:
     def is_plain(self) -> bool:
         """Tells whether the script has the published form, which needs no state directory."""
         return not script.needs_full(list(self.replicas.values()), self.own_plan())
+
+    def parts(self) -> list[int]:
+        """Tells how many replicas each component of the job has."""
+        if self.is_plain():
+            return [1] * len(self.replicas)
+        steps = layout(list(self.replicas.values()), self.own_plan())
+        return [len(part.replicas) for step in steps for part in step.components]
 
     def own_plan(self) -> Plan:
         """Returns the plan; one is made up for a request that was made without."""
@@ -118,12 +126,13 @@ def make_cmd(opts: SlurmOpts) -> list[str]:
     return ["sbatch", "--parsable", *options]
 
 
-def make_plan(app: AppDef, opts: SlurmOpts) -> Plan:
+def make_plan(app: AppDef, opts: SlurmOpts, num_nodes: int | None) -> Plan:
     """Tells how the roles of an app are run.
 
     Args:
         app: The app.
         opts: Run options.
+        num_nodes: Number of nodes in the partition, if that is known.
 
     Returns:
         The plan.
@@ -132,7 +141,11 @@ def make_plan(app: AppDef, opts: SlurmOpts) -> Plan:
         RolePlan(role.name, role.num_replicas, role.max_retries, role.retry_policy.value)
         for role in app.roles
     ]
-    return Plan(roles, signal=opts.signal, requeue=opts.requeue)
+    shares_nodes = opts.share_nodes
+    if shares_nodes is None:
+        total = sum(role.num_replicas for role in app.roles)
+        shares_nodes = num_nodes is not None and total > num_nodes
+    return Plan(roles, signal=opts.signal, requeue=opts.requeue, shares_nodes=shares_nodes)
 
 
 def make_replicas(

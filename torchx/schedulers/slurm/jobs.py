@@ -171,6 +171,12 @@ class Jobs:
             if told != NONE:
                 response.structured_error_msg = told
         _add_details(response.roles, store.kept_roles(mark))
+        if mark is not None:
+            hosts = {mark.replicas()[number]: host for number, host in store.hosts(mark).items()}
+            for status in response.roles_statuses:
+                for replica in status.replicas:
+                    host = hosts.get((replica.role, replica.id), replica.hostname)
+                    replica.hostname = replica.hostaddr = host
         return response
 
     def list_live(self) -> list[ListAppResponse]:
@@ -258,11 +264,9 @@ def _left_the_queue(app_id: str, mark: Mark, notes: Sequence[str]) -> DescribeAp
         response.msg = f"FAILED: exit code {end[len('end ') :]}"
     else:
         response.msg = "FAILED: it left the queue without a word, and accounting does not know it"
-    records = [
-        JobRecord(app_id, offset, f"{role}-{replica_id}", response.state.name)
-        for offset, (role, replica_id) in enumerate(mark.replicas())
-    ]
-    described = answers.describe([*records, JobRecord(app_id, len(records))])
+    comment = str(mark)
+    parts = range(len(mark.parts))
+    described = answers.describe([JobRecord(app_id, part, comment=comment) for part in parts])
     response.roles, response.roles_statuses = described.roles, described.roles_statuses
     for status in response.roles_statuses:
         for replica in status.replicas:

@@ -148,7 +148,7 @@ def _belongs(job: Mapping[str, Json], app_id: str) -> bool:
 def _leader(job: Mapping[str, Json]) -> str | None:
     leader: Json = job.get("het_job_id")
     if isinstance(leader, Mapping):
-        leader = leader.get("number") if leader.get("set") else None
+        leader = leader.get("number") if leader.get("set") else 0
     return str(leader) if leader else None
 
 
@@ -159,7 +159,7 @@ def _places(job: Mapping[str, Json], state: AppState) -> Iterator[tuple[str, Res
         nodes = _text(job.get("nodes"))
         yield nodes or _text(job.get("scheduled_nodes")), None
         return
-    nodes = resources.get("nodes")
+    nodes: Json = resources.get("nodes")
     if state == AppState.PENDING:
         listed = nodes.get("list") if isinstance(nodes, Mapping) else None
         yield _text(job.get("scheduled_nodes")) or _text(listed), None

@@ -7,13 +7,13 @@ job was given.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 _MARK = re.compile(
     r"torchx:1;id=(?P<id>[^;\s]*);state=(?P<state>[^;\s]*);cwd=(?P<cwd>[^;\s]*)"
-    r";roles=(?P<roles>[^;\s]*)"
+    r";roles=(?P<roles>[^;\s]*);parts=(?P<parts>[0-9,]*)(?!\S)"
 )
 
 
@@ -25,26 +25,39 @@ class Mark:
         submission_id: What the submission that made the job was called.
         state_dir: Absolute path of the directory that torchx keeps for the job, or ``""``.
         working_dir: Absolute path of the directory that the job runs in and writes its logs to.
-        roles: Name of each role -> number of its replicas, in the order of their components.
+        roles: Name of each role -> number of its replicas, in their order.
+        parts: Number of the replicas of each component of the job.
     """
 
     submission_id: str
     state_dir: str
     working_dir: str
     roles: dict[str, int] = field(default_factory=dict)
+    parts: Sequence[int] = ()
 
     def __str__(self) -> str:
         roles = ",".join(f"{_encode(name)}*{count}" for name, count in self.roles.items())
         return (
             f"torchx:1;id={_encode(self.submission_id)};state={_encode(self.state_dir)}"
             f";cwd={_encode(self.working_dir)};roles={roles}"
+            f";parts={','.join(map(str, self.parts))}"
         )
 
-    def replicas(self) -> Iterator[tuple[str, int]]:
-        """Yields role and number of each replica, in the order of the components of the job."""
-        for name, count in self.roles.items():
-            for replica_id in range(count):
-                yield name, replica_id
+    def replicas(self) -> list[tuple[str, int]]:
+        """Returns role and number of each replica, in their order."""
+        return [(name, number) for name, count in self.roles.items() for number in range(count)]
+
+    def part(self, offset: int) -> range:
+        """Tells which replicas a component of the job holds.
+
+        Args:
+            offset: Number of the component.
+
+        Returns:
+            Their numbers within the app; none if there is no such component.
+        """
+        first = sum(self.parts[:offset])
+        return range(first, first + sum(self.parts[offset : offset + 1]))
 
 
 def read_mark(comment: str) -> Mark | None:
@@ -65,7 +78,13 @@ def read_mark(comment: str) -> Mark | None:
         if not count.isdigit():
             return None
         roles[unquote(name)] = int(count)
-    return Mark(unquote(found["id"]), unquote(found["state"]), unquote(found["cwd"]), roles)
+    return Mark(
+        submission_id=unquote(found["id"]),
+        state_dir=unquote(found["state"]),
+        working_dir=unquote(found["cwd"]),
+        roles=roles,
+        parts=tuple(int(count) for count in found["parts"].split(",") if count),
+    )
 
 
 def _encode(text: str) -> str:

@@ -78,6 +78,10 @@ class SlurmOpts(StructuredOpts):
     """whether Slurm starts the job again after a node failure or preemption; by default if the app
     has retries left. True ignores their number"""
 
+    share_nodes: bool | None = None
+    """whether several replicas may run on one node; by default only if the app has more replicas
+    than the partition has nodes"""
+
     signal: str | None = None
     """signal to send to the replicas before the time limit, as NAME@seconds (USR1@120), so that
     they can save a checkpoint. If they then end with a failure, the job is requeued as long as it

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torchx.schedulers.slurm.mark import Mark, read_mark
 from torchx.schedulers.slurm.states import SLURM_STATES, state_word
 from torchx.specs.api import AppState
+
+_NODES_COMMA = re.compile(r",(?![^\[]*\])")
+_NODES_RANGE = re.compile(r"(?P<head>[^\[\]]*)\[(?P<ranges>[^\[\]]*)\](?P<tail>.*)")
 
 
 @dataclass(frozen=True)
@@ -89,3 +93,30 @@ def split_replica_name(name: str) -> tuple[str, int] | None:
     if not role or not (replica_id.isascii() and replica_id.isdigit()):
         return None
     return role, int(replica_id)
+
+
+def expand_nodes(nodes: str) -> list[str]:
+    """Writes out a list of nodes.
+
+    Args:
+        nodes: As Slurm has it, such as ``gpu[01-03,7],login1``.
+
+    Returns:
+        The names of the nodes.
+    """
+    return [name for item in _NODES_COMMA.split(nodes) if item for name in _expand(item)]
+
+
+def _expand(item: str) -> list[str]:
+    found = _NODES_RANGE.fullmatch(item)
+    if found is None:
+        return [item]
+    numbers: list[str] = []
+    for part in found["ranges"].split(","):
+        first, _, last = part.partition("-")
+        if not (first.isdigit() and (last or first).isdigit()):
+            return [item]
+        width = len(first)
+        numbers += [f"{n:0{width}d}" for n in range(int(first), int(last or first) + 1)]
+    tails = _expand(found["tail"]) if found["tail"] else [""]
+    return [f"{found['head']}{n}{tail}" for n in numbers for tail in tails]

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from torchx.schedulers.slurm.options import GROUP_OPTIONS, MORE_GROUP_OPTIONS, SlurmOpts
 from torchx.specs.api import Role, macros
-from torchx.util.shell import NoQuote, quote
+from torchx.util.shell import quote
 
 RANK0_ENV = "SLURM_JOB_NODELIST_HET_GROUP_0"
 """Name of the variable that holds the host of the first replica of the first role."""
@@ -55,6 +55,11 @@ class ReplicaRequest:
             srun.append(f"--export=ALL,{pairs}")
         return sbatch, [app_id_word(word) for word in (*srun, self.entrypoint, *self.args)]
 
+    def srun_keys(self) -> dict[str, str]:
+        """Returns the options of srun that replicas of one step have in common."""
+        own = ("output", "error")
+        return {key: value for key, value in self.srun_opts.items() if key not in own}
+
 
 @dataclass
 class RolePlan:
@@ -81,11 +86,13 @@ class Plan:
         roles: Its roles, in the order of their replicas.
         signal: Signal to send before the time limit, as ``NAME@seconds``, or ``None``.
         requeue: Whether Slurm may start the job again; ``None`` leaves it to the retries.
+        shares_nodes: Whether several replicas may run on one node.
     """
 
     roles: list[RolePlan] = field(default_factory=list)
     signal: str | None = None
     requeue: bool | None = None
+    shares_nodes: bool = False
 
 
 def replica_from_role(
@@ -163,19 +170,22 @@ def log_stem(app_id: str, name: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """Turns the name of a component into one that is safe in a path, for srun and for sbatch.
+    """Turns a name into one that is safe in a path, for srun and for sbatch.
 
     Args:
-        name: Any text.
+        name: Name of a role, or of a component (``<role>-<replica>``).
 
     Returns:
-        The text itself where it is safe; else a shortened form of it that no other text has.
+        The name itself where it is safe; else a shortened form of it that no other role has.
     """
-    if _SAFE_NAME.fullmatch(name) and len(name) <= _LONGEST_NAME and name.strip("."):
+    role, dash, number = name.rpartition("-")
+    if not (dash and role and number.isascii() and number.isdigit()):
+        role, dash, number = name, "", ""
+    if _SAFE_NAME.fullmatch(role) and len(role) <= _LONGEST_NAME and role.strip("."):
         return name
-    digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
-    kept = re.sub(r"[^A-Za-z0-9_.+-]+", "_", name)[:_LONGEST_NAME].lstrip("-.")
-    return f"{kept or 'role'}-{digest}"
+    digest = sha256(role.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    kept = re.sub(r"[^A-Za-z0-9_.+-]+", "_", role)[:_LONGEST_NAME].lstrip("-.")
+    return f"{kept or 'role'}-{digest}{dash}{number}"
 
 
 def option_words(options: Mapping[str, str | None]) -> list[str]:
@@ -199,7 +209,19 @@ def app_id_word(text: str) -> str:
     Returns:
         Text that the shell of the batch script reads as one word.
     """
-    return NoQuote('"$SLURM_JOB_ID"').join(quote(part) for part in text.split(macros.app_id))
+    return '"$SLURM_JOB_ID"'.join(map(script_word, text.split(macros.app_id)))
+
+
+def script_word(text: str) -> str:
+    r"""Quotes text for the batch script, which must not hold ``\r\n``: sbatch refuses that.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Text that a bash reads as one word.
+    """
+    return r"$'\r'".join(map(quote, text.split("\r")))
 
 
 def directive(words: Iterable[str]) -> str:

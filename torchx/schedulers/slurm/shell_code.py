@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-ENV_PREFIX = "TORCHX__ENV_"
+VALUE_PREFIX = "TORCHX__V"
 """Begin of the names under which the batch script hands values on to the replicas."""
 
-START_REPLICA = rf"""
-torchx__retries=$1 torchx__error_file=$2 torchx__left=$3 torchx__odd=()
-shift 3
-while [ "$torchx__left" -gt 0 ]; do
-    torchx__from={ENV_PREFIX}$2
-    if [ "${{1#=}}" = "$1" ]; then export "$1=${{!torchx__from}}"
-    else torchx__odd+=("${{1#=}}=${{!torchx__from}}"); fi
-    torchx__left=$((torchx__left - 1))
-    shift 2
-done
-unset TORCHX__START "${{!{ENV_PREFIX}@}}"
-[ -z "$torchx__error_file" ] || export "TORCHELASTIC_ERROR_FILE=$torchx__error_file"
+BEGIN_REPLICA = """
+torchx__n=$(($1 + SLURM_PROCID)) torchx__odd=()
+torchx__at() { torchx__name=$1_$torchx__k; torchx__value=${!torchx__name}; }
+"""
+"""Begin of what each replica runs. Its argument is the number of the first replica of its step."""
+
+END_REPLICA = rf"""
+exec >>"$torchx__log.out" 2>>"$torchx__log.err" || exit
+if [ -n "$TORCHX_STATE_DIR" ]; then
+    {{ echo "$HOSTNAME" >"$TORCHX_STATE_DIR/hosts/$torchx__n"; }} 2>/dev/null || :
+    export TORCHELASTIC_ERROR_FILE=$TORCHX_STATE_DIR/errors/$torchx__n.json
+fi
+torchx__env
 [ "${{#torchx__odd[@]}}" -eq 0 ] || set -- env "${{torchx__odd[@]}}" "$@"
+unset "${{!{VALUE_PREFIX}@}}" TORCHX__START TORCHX__APP_ID TORCHX__RANK0
 [ "$torchx__retries" -gt 0 ] || exec "$@"
 trap "torchx__retries=0" TERM INT
 trap : HUP USR1 USR2
@@ -29,10 +31,11 @@ until "$@"; do
     echo "torchx: exit code $torchx__code, starting again" >&2
 done
 """
-"""Sets the environment of a replica, then becomes its program, or starts it again as allowed.
+"""End of what each replica runs: it becomes its program, or starts that again as allowed.
 
-Arguments: retries, path of the error file or nothing, number of variables; for each its name (with
-``=`` in front if a shell cannot export it) and the number of its value; then the program.
+What comes in between sets ``torchx__log``, ``torchx__retries`` and the positional parameters, and
+defines ``torchx__env``, which exports the variables of the role, or collects those that a shell
+cannot export in ``torchx__odd``.
 """
 
 RUN_STEPS = r"""
@@ -74,7 +77,7 @@ torchx_attempt() {  # runs all steps; sets torchx_failed to the first that faile
         torchx_keep "$step" &
         torchx_pids+=($!)
     done
-    while [ -n "$(jobs -pr)" ] && [ -z "$(ls "$torchx_dir" | grep bad)" ]; do
+    while [ -n "$(jobs -pr)" ] && ! ls "$torchx_dir" | grep -q bad; do
         wait -n || :
     done
     kill -TERM "${torchx_pids[@]}" 2>/dev/null || :

@@ -23,6 +23,7 @@ EVENTS_FILE = "events"
 """File in a state directory in which the batch script notes restarts and the end, one a line."""
 
 _ERRORS = "errors"
+_HOSTS = "hosts"
 _ROLES_FILE = "roles.json"
 
 
@@ -59,6 +60,7 @@ def make_state_dir(directory: str, secrets: str, roles: list[dict[str, Any]]) ->
     """
     try:
         os.makedirs(os.path.join(directory, _ERRORS), mode=0o700)
+        os.mkdir(os.path.join(directory, _HOSTS), mode=0o700)
         os.chmod(directory, 0o700)
         if secrets:
             write_private(os.path.join(directory, SECRETS_FILE), secrets)
@@ -208,6 +210,23 @@ def error_files(mark: Mark | None) -> Iterable[str]:
             return [entry.path for entry in entries]
     except OSError:
         return ()
+
+
+def hosts(mark: Mark | None) -> dict[int, str]:
+    """Tells where the replicas of a job ran last.
+
+    Args:
+        mark: What the comment of the job says.
+
+    Returns:
+        Number of a replica within the app -> name of its host, as far as it can be read from here.
+    """
+    if mark is None or not mark.state_dir:
+        return {}
+    directory = os.path.join(mark.state_dir, _HOSTS)
+    count = len(mark.replicas())
+    found = ((number, _read(os.path.join(directory, str(number)))) for number in range(count))
+    return {number: text.strip() for number, text in found if text is not None}
 
 
 _DELETED = "deleted:"

@@ -42,6 +42,7 @@ def submit(request: BatchRequest, submission_id: str | None) -> tuple[str, Mark]
         state_dir="" if is_plain else store.state_dir(submission_id, request.job_dir),
         working_dir=os.path.abspath(request.job_dir or os.getcwd()),
         roles={role.name: role.num_replicas for role in request.own_plan().roles},
+        parts=request.parts(),
     )
     cmd = _with_mark(request.cmd, mark)
     in_script = None if any(word.startswith(_COMMENT) for word in cmd) else str(mark)
