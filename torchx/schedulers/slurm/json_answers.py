@@ -159,12 +159,12 @@ def _places(job: Mapping[str, Json], state: AppState) -> Iterator[tuple[str, Res
         nodes = _text(job.get("nodes"))
         yield nodes or _text(job.get("scheduled_nodes")), None
         return
-    nodes: Json = resources.get("nodes")
+    held: Json = resources.get("nodes")
     if state == AppState.PENDING:
-        listed = nodes.get("list") if isinstance(nodes, Mapping) else None
+        listed = held.get("list") if isinstance(held, Mapping) else None
         yield _text(job.get("scheduled_nodes")) or _text(listed), None
-    elif isinstance(nodes, Mapping) and isinstance(nodes.get("allocation"), list):
-        for item in nodes["allocation"]:
+    elif isinstance(held, Mapping) and isinstance(held.get("allocation"), list):
+        for item in held["allocation"]:
             cpu = (item.get("cpus") or {}).get("used")
             memory = (item.get("memory") or {}).get("allocated")
             yield _text(item.get("name")), _resource(cpu, memory)
@@ -173,7 +173,7 @@ def _places(job: Mapping[str, Json], state: AppState) -> Iterator[tuple[str, Res
             resource = _resource(item.get("cpus_used"), item.get("memory_allocated"))
             yield _text(item.get("nodename")), resource
     else:
-        yield _text(nodes.get("list") if isinstance(nodes, Mapping) else nodes), None
+        yield _text(held.get("list") if isinstance(held, Mapping) else held), None
 
 
 def _text(value: object) -> str:
