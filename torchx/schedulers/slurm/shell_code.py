@@ -14,7 +14,7 @@ torchx__at() { torchx__name=$1_$torchx__k; torchx__value=${!torchx__name}; }
 END_REPLICA = rf"""
 exec >>"$torchx__log.out" 2>>"$torchx__log.err" || exit
 if [ -n "$TORCHX_STATE_DIR" ]; then
-    {{ echo "$HOSTNAME" >"$TORCHX_STATE_DIR/hosts/$torchx__n"; }} 2>/dev/null || :
+    {{ echo "$SLURMD_NODENAME" >"$TORCHX_STATE_DIR/hosts/$torchx__n"; }} 2>/dev/null || :
     export TORCHELASTIC_ERROR_FILE=$TORCHX_STATE_DIR/errors/$torchx__n.json
 fi
 torchx__env
