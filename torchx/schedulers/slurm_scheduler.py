@@ -31,6 +31,7 @@ from torchx.schedulers.slurm import (
 )
 from torchx.schedulers.slurm.asking import AskingScheduler
 from torchx.schedulers.slurm.job_dirs import SLURM_JOB_DIRS, get_job_dirs, save_job_dir
+from torchx.schedulers.slurm.jobs import ended
 from torchx.schedulers.slurm.options import GROUP_OPTIONS, JOB_OPTIONS, SlurmOpts, options_of
 from torchx.schedulers.slurm.request import ReplicaRequest, app_id_word, replica_from_role
 from torchx.workspace.dir_workspace import DirWorkspaceMixin
@@ -268,8 +269,28 @@ class SlurmScheduler(DirWorkspaceMixin, AskingScheduler):
             raise client.failure("scancel", error.returncode, None) from error
 
     def _delete_existing(self, app_id: str) -> None:
-        self._cancel_existing(app_id)
+        try:
+            self._cancel_existing(app_id)
+        except client.SlurmError:
+            # Slurm has nothing to cancel of a job that it has forgotten.
+            if not ended(self.describe(app_id)):
+                raise
         self._jobs.delete(app_id)
+
+    def log_location(
+        self, app_id: str, dryrun_info: AppDryRunInfo[SlurmBatchRequest]
+    ) -> str | None:
+        """Names the directory that holds the logs of an app.
+
+        Args:
+            app_id: Number of the job.
+            dryrun_info: The request that was submitted.
+
+        Returns:
+            The directory.
+        """
+        mark = self._jobs.mark_of(app_id)
+        return None if mark is None else mark.working_dir
 
     def close(self) -> None:
         """Ends the thread that asks about jobs. Repeatable."""
