@@ -59,7 +59,7 @@ def node_of(job: Job) -> str:
 @pytest.fixture
 def nodes_up() -> Iterator[None]:
     yield
-    broken = command("sinfo", "--noheader", "--states=down,drain", "--format=%N", "--Node")
+    broken = command("sinfo", "--noheader", "--states=down", "--format=%N", "--Node")
     for node in set(broken.split()):
         command("scontrol", "update", f"nodename={node}", "state=resume")
 
@@ -82,6 +82,9 @@ def test_a_failed_node_restarts_an_app_with_retries(lone_harness: SchedulerHarne
     job.follow().wait_for_line("started")
     node = node_of(job)
     command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    # The node comes back at once, with remains of the job that would hinder it.
+    eventually(lambda: node_of(job) == "", "requeueing", 60)
+    command("scontrol", "update", f"jobid={job_id(job)}", f"ExcNodeList={node}")
     start_now(job)
     status = job.wait()
     assert (status.state, status.num_restarts) == (AppState.SUCCEEDED, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -87,6 +88,21 @@ def message(records: Sequence[JobRecord], state: AppState) -> str:
     if state == AppState.PENDING:
         return _waiting(record)
     return "" if record.state == "RUNNING" else record.state.lower()
+
+
+def with_cause(msg: str, said: str) -> str:
+    """Adds to how an app has ended what srun said about it.
+
+    Args:
+        msg: How it has ended.
+        said: The first error of srun, such as ``node1: task 0: Out Of Memory``.
+
+    Returns:
+        The message. Slurm itself tells of memory only in the steps of a job.
+    """
+    if re.search(r"out.of.memory|oom", said, re.IGNORECASE):
+        return f"OUT_OF_MEMORY: {ENDINGS['OUT_OF_MEMORY']} ({said})"
+    return f"{msg} ({said})" if msg.startswith("FAILED") and said else msg
 
 
 def _waiting(record: JobRecord) -> str:

@@ -167,6 +167,8 @@ class Jobs:
             again = sum(note.startswith("restart") for note in notes)
             response.num_restarts = max(response.num_restarts, *starts, 0) + again
         if response.state == AppState.FAILED:
+            said = [note[len("said ") :] for note in notes if note.startswith("said ")]
+            response.msg = answers.with_cause(response.msg, said[-1] if said else "")
             told = error_files.first_error(store.error_files(mark))
             if told != NONE:
                 response.structured_error_msg = told

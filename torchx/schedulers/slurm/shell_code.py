@@ -69,8 +69,15 @@ torchx_keep() {  # STEP: runs it, again after a failure as often as its own poli
     exit "$torchx_code"
 }
 
+torchx_listen() {  # sets torchx_said to the first error that srun printed since SIZE
+    torchx_said=''
+    [ -f "/proc/$$/fd/2" ] || return 0
+    torchx_said=$(tail -c "+$(($1 + 1))" "/proc/$$/fd/2" | sed -n 's/^srun: error: //p' | head -n 1)
+}
+
 torchx_attempt() {  # runs all steps; sets torchx_failed to the first that failed, or to nothing
-    local step
+    local step size
+    size=$(stat -L -c %s "/proc/$$/fd/2" 2>/dev/null) || size=0
     rm -f "$torchx_dir"/*
     torchx_failed='' torchx_pids=()
     for step in "${!torchx_own_retries[@]}"; do
@@ -82,11 +89,15 @@ torchx_attempt() {  # runs all steps; sets torchx_failed to the first that faile
     done
     kill -TERM "${torchx_pids[@]}" 2>/dev/null || :
     while [ -n "$(jobs -pr)" ]; do wait || :; done
+    torchx_listen "$size"
+    # srun may call it a success when it loses a node.
+    case $torchx_said in *"Node failure"*) rm -f "$torchx_dir"/ok-*; torchx_lost_node=1 ;; esac
     for step in "${!torchx_own_retries[@]}"; do
         # A step that says nothing was killed.
         [ -e "$torchx_dir/ok-$step" ] || torchx_failed=$step torchx_code=137
     done
     [ -n "$torchx_failed" ] || return 0
+    [ -z "$torchx_said" ] || torchx_note "said $torchx_said"
     step=$(ls -tr "$torchx_dir" | grep -m 1 bad || :)
     [ -z "$step" ] || torchx_failed=${step#bad-} torchx_code=$(cat "$torchx_dir/$step")
 }
@@ -104,7 +115,7 @@ torchx_requeue() {
 }
 
 torchx_main() {
-    torchx_dir=$(mktemp -d) torchx_warned='' torchx_code=1
+    torchx_dir=$(mktemp -d) torchx_warned='' torchx_lost_node='' torchx_code=1
     trap 'torchx_note "end $torchx_code"; rm -rf "$torchx_dir"' EXIT
     trap torchx_warn USR1
     local count=${SLURM_RESTART_COUNT:-0}
@@ -119,6 +130,8 @@ torchx_main() {
     while :; do
         torchx_attempt
         [ -n "$torchx_failed" ] || break
+        # Slurm itself starts the job again, if that is allowed.
+        [ -z "$torchx_lost_node" ] || exit "$torchx_code"
         if [ -n "$torchx_warned" ] && [ "$count" -lt "$torchx_requeues" ]; then
             torchx_requeue "before the time limit"
         fi

@@ -177,8 +177,9 @@ def explain_reason(reason: str) -> str:
     Returns:
         A sentence without its end, with the word of Slurm where that says more.
     """
-    if reason in REASONS:
-        return REASONS[reason]
+    for spelling in (reason, reason.replace("_", " ")):
+        if spelling in REASONS:
+            return REASONS[spelling]
     for start, text in _REASON_FAMILIES.items():
         if reason.startswith(start):
             return f"{text} ({reason})"
