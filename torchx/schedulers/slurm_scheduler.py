@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 
@@ -156,11 +157,10 @@ class SlurmScheduler(DirWorkspaceMixin, AskingScheduler):
         session_name: Name under which this client submits apps.
     """
 
-    # For subclasses that share the class before their constructor has run.
-    _groups: Sequence[partitions.NodeGroup] | None = None
-
     def __init__(self, session_name: str) -> None:
         super().__init__("slurm", session_name)
+        self._groups: Sequence[partitions.NodeGroup] | None = None
+        self._groups_lock = threading.Lock()
 
     def _run_opts(self) -> runopts:
         return SlurmOpts.as_runopts()
@@ -184,13 +184,14 @@ class SlurmScheduler(DirWorkspaceMixin, AskingScheduler):
         """Accepts roles without resources: Slurm has defaults for them."""
 
     def _node_groups(self) -> Sequence[partitions.NodeGroup]:
-        if self._groups is None:
-            try:
-                self._groups = partitions.read_partitions(client.run(partitions.QUERY))
-            except client.SlurmError as error:
-                log.info("the partitions are not known, so nothing is checked: %s", error)
-                return ()
-        return self._groups
+        with self._groups_lock:
+            if self._groups is None:
+                try:
+                    self._groups = partitions.read_partitions(client.run(partitions.QUERY))
+                except client.SlurmError as error:
+                    log.info("the partitions are not known, so nothing is checked: %s", error)
+                    return ()
+            return self._groups
 
     def _submit_dryrun(
         self, app: AppDef, cfg: Mapping[str, CfgVal]
