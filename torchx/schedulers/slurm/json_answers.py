@@ -6,12 +6,11 @@ fields, and for the published helpers of ``torchx.schedulers.slurm_scheduler``.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse
-from torchx.schedulers.slurm.parse import leader_of, number
+from torchx.schedulers.slurm.parse import leader_of, number, table_rows
 from torchx.schedulers.slurm.records import split_replica_name
 from torchx.schedulers.slurm.states import (
     appstate_from_slurm_state,
@@ -79,8 +78,8 @@ def describe_sacct(app_id: str, table: str) -> DescribeAppResponse | None:
     """
     response = DescribeAppResponse(app_id=app_id)
     states = []
-    for row in csv.DictReader(table.split("\n"), delimiter="|", quoting=csv.QUOTE_NONE):
-        job_id, name, words = (row.get(key) or "" for key in ("JobID", "JobName", "State"))
+    for row in table_rows(table, "|"):
+        job_id, name, words = (row.get(key, "") for key in ("JobID", "JobName", "State"))
         if leader_of(job_id)[0].strip() != app_id or "." in job_id:
             continue
         state = appstate_from_slurm_state(state_word(words))

@@ -120,7 +120,9 @@ def options_of(cfg: Mapping[str, CfgVal]) -> SlurmOpts:
     Raises:
         ValueError: A value cannot be what it should.
     """
-    opts = cfg if isinstance(cfg, SlurmOpts) else SlurmOpts.from_cfg(cfg)
+    if isinstance(cfg, SlurmOpts):
+        return cfg
+    opts = SlurmOpts.from_cfg(cfg)
     for key in (*JOB_OPTIONS, *GROUP_OPTIONS, *MORE_GROUP_OPTIONS, "job_dir", "dependency"):
         value = opts.get(key)
         if value is not None and not isinstance(value, str):

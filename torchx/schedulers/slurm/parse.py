@@ -112,6 +112,22 @@ def number(text: str, default: int = -1) -> int:
     return int(text) if text.isascii() and text.isdigit() else default
 
 
+def table_rows(table: str, separator: str) -> Iterator[dict[str, str]]:
+    """Reads a table whose first line names its columns.
+
+    Args:
+        table: The table; rows may lack their last values.
+        separator: What stands between two values.
+
+    Yields:
+        Each row, its values by the names of their columns.
+    """
+    header, *lines = table.split("\n")
+    names = header.split(separator)
+    for line in lines:
+        yield dict(zip(names, line.split(separator), strict=False))
+
+
 def _squeue_record(row: Mapping[str, str]) -> JobRecord:
     app_id, offset = row["JobID"], 0
     if number(row["HetJobID"], 0) > 0:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torchx.errors import TorchXError
 from torchx.schedulers.slurm.options import SlurmOpts
-from torchx.schedulers.slurm.parse import number
+from torchx.schedulers.slurm.parse import number, table_rows
 from torchx.schedulers.slurm.queries import FIELD_END
 from torchx.specs.api import AppDef, Role
 
@@ -98,10 +97,10 @@ def read_memory(table: str, partition: str | None) -> int | None:
     Returns:
         The memory of its nodes in MiB; ``None`` if it is not told.
     """
-    for row in csv.DictReader(table.strip().split("\n")):
-        name = row.get("PARTITION") or ""
+    for row in table_rows(table.strip(), ","):
+        name = row.get("PARTITION", "")
         if (partition is None and "*" in name) or name.strip("*") == partition:
-            memory = number((row.get("MEMORY") or "").strip("M+"))
+            memory = number(row.get("MEMORY", "").strip("M+"))
             return None if memory < 0 else memory
     return None
 

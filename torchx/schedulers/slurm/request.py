@@ -119,7 +119,7 @@ def replica_from_role(
     """
     sbatch_opts: dict[str, str | None] = {"requeue": None}
     for key in (*GROUP_OPTIONS, *MORE_GROUP_OPTIONS):
-        value = opts.get(key)
+        value = getattr(opts, key)
         if value is not None:
             sbatch_opts[key] = str(value)
     if opts.exclusive:
