@@ -25,10 +25,8 @@ SINFO = "\n".join(
 GROUPS = partitions.read_partitions(SINFO)
 
 
-def app(**resource: int) -> AppDef:
-    return AppDef(
-        "a", [Role("r", "/", resource=Resource(**{"cpu": 1, "gpu": 0, "memMB": 1, **resource}))]
-    )
+def app(cpu: int = 1, gpu: int = 0, memMB: int = 1) -> AppDef:
+    return AppDef("a", [Role("r", "/", resource=Resource(cpu=cpu, gpu=gpu, memMB=memMB))])
 
 
 def test_partitions_are_read() -> None:
