@@ -8,7 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from torchx.schedulers.local.errors import first_error
+from torchx.schedulers.error_files import first_error
 from torchx.schedulers.local.processes import (
     ProcessStat,
     descendants,

@@ -9,8 +9,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from torchx.schedulers import error_files
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Stream
-from torchx.schedulers.local import errors, layout, parse, store
+from torchx.schedulers.local import layout, parse, store
 from torchx.schedulers.local.apps import NA, LocalAppDef
 from torchx.schedulers.local.record import RECORD_FILE
 from torchx.specs.api import AppState, is_terminal, make_app_handle
@@ -88,7 +89,7 @@ class Queries:
         record, owner = located.record, located.owner
         self._seen()[app_id] = located.signature
         self._note_state(app_id, record)
-        error_files = [replica["error_file"] for replica in record["replicas"]]
+        paths = [replica["error_file"] for replica in record["replicas"]]
         oldest_s = record["created"] - _CLOCK_SLACK_S
         usages = None
         if owner is store.Owner.ALIVE and not store.is_terminal(record):
@@ -98,10 +99,10 @@ class Queries:
         return parse.describe(
             record,
             owner,
-            structured_error_msg=errors.first_error(error_files, oldest_s),
+            structured_error_msg=error_files.first_error(paths, oldest_s),
             replica_errors={
-                position: errors.first_error([path], oldest_s)
-                for position, path in enumerate(error_files)
+                position: error_files.first_error([path], oldest_s)
+                for position, path in enumerate(paths)
                 if path != NA
             },
             usages=usages,
