@@ -19,3 +19,21 @@ ENV_TORCHX_INTERNAL_SESSION_ID = "TORCHX_INTERNAL_SESSION_ID"
 
 ENV_TORCHX_IMAGE = "TORCHX_IMAGE"
 """Image of the replica, set inside of it by schedulers that run containers."""
+
+ENV_TORCHX_TRACKER_STRICT = "TORCHX_TRACKER_STRICT"
+"""Set to ``1``, it lets errors of trackers reach the program, which otherwise are warnings."""
+
+
+def tracker_env(name: str, setting: str) -> str:
+    """Returns the name of the variable that holds a setting of a tracker.
+
+    Args:
+        name: Name of the tracker.
+        setting: ``CONFIG`` or ``FACTORY``.
+
+    Returns:
+        For example ``TORCHX_TRACKER_FSSPEC_CONFIG``. What cannot be part of a variable's name is
+        replaced by underscores.
+    """
+    letters = (letter if letter.isascii() and letter.isalnum() else "_" for letter in name.upper())
+    return f"TORCHX_TRACKER_{''.join(letters)}_{setting}"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from torchx.runner.config import get_config, get_configs
 from torchx.runner.events import log_event
-from torchx.runner.prepare import copy_app, inject_env, parent_run_id_of, tracker_config_env
+from torchx.runner.prepare import copy_app, inject_env, parent_run_id_of
 from torchx.runner.submit import build_and_validate, resolve_cfg
 from torchx.runner.submitted import SubmittedApps
 from torchx.runner.telemetry import note_app, runcfg_json
@@ -29,6 +29,7 @@ from torchx.settings import (
     ENV_TORCHX_JOB_ID,
     ENV_TORCHX_PARENT_RUN_ID,
     ENV_TORCHX_TRACKERS,
+    tracker_env,
 )
 from torchx.specs import (
     NONE,
@@ -110,7 +111,7 @@ def get_configured_trackers() -> dict[str, str | None]:
         names = [name for part in listed.split(",") if (name := part.strip())]
     trackers: dict[str, str | None] = {}
     for name in names:
-        configured = os.environ.get(tracker_config_env(name))
+        configured = os.environ.get(tracker_env(name, "CONFIG"))
         trackers[name] = (
             get_config(prefix="tracker", name=name, key="config")
             if configured is None
