@@ -20,6 +20,9 @@
         │   └── ComponentLoadException       its module cannot be imported
         ├── ComponentValidationException     a component breaks the rules for components
         ├── ComponentArgumentError           an argument does not fit the component
+        ├── TrackerConfigError               the configuration of a tracker is missing or wrong
+        ├── TrackerRootError                 the root directory of a tracker does not exist
+        ├── TrackerChoiceError               no tracker is configured that could answer
         ├── JobStartError                    a back end accepted a job but could not start it
         └── BackendError                     a back end failed to answer; see ``transient``
 
