@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchx.errors import TorchXError
 from torchx.util.types import to_bool
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 _REQUIRED = ("protocol", "root_path")
 _HINT = (
@@ -93,21 +96,19 @@ def no_config() -> TrackerConfigError:
     )
 
 
-def typed(options: Mapping[str, Any], constructor: object) -> dict[str, Any]:
+def typed(options: Mapping[str, Any], filesystem: type[AbstractFileSystem]) -> dict[str, Any]:
     """Gives options the types that a file system expects.
 
     Args:
         options: Options as text.
-        constructor: Takes the options as keywords. The type of an option is that of its default;
-            of options that are unknown or in an inner dict, only truth values are told from text.
+        filesystem: The class of the file system. The type of an option is that of its default; of
+            options that it does not name, and in inner dicts, only truth values are told from text.
 
     Returns:
         The options.
     """
-    try:
-        parameters = inspect.signature(constructor).parameters  # type: ignore[arg-type]  # a class
-    except (TypeError, ValueError):
-        parameters = {}  # type: ignore[assignment]  # what has no signature takes what is given
+    # The class itself has the signature of its metaclass.
+    parameters = inspect.signature(filesystem.__init__).parameters
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     return {key: _typed(value, defaults.get(key)) for key, value in options.items()}
 
