@@ -14,6 +14,7 @@ from torchx import settings
         "TORCHXCONFIG",
         "TORCHX_INTERNAL_SESSION_ID",
         "TORCHX_IMAGE",
+        "TORCHX_TRACKER_STRICT",
     ],
 )
 def test_each_constant_is_the_name_of_its_variable(variable: str) -> None:
