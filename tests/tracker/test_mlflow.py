@@ -251,6 +251,7 @@ def test_nested_configurations_become_flat_params(tracker: MLflowTracker) -> Non
     params = tracker.get_run("run1").data.params
     assert {name: params[name] for name in FLAT} == FLAT
     assert (params["nothing"], params["p149"]) == ("{}", "149")
+    assert tracker.metadata("run1")["p149"] == "149"
 
 
 def test_flattening_puts_a_key_before_names() -> None:
@@ -338,7 +339,13 @@ def test_the_factory_takes_a_uri_and_has_defaults(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     uri = f"sqlite:///{shutil.copy(empty_database, tmp_path)}"
-    assert create_tracker(uri).tracking_uri == uri
+    MLflowTracker("elsewhere", uri).add_metadata("run1", k=1)
+    mlflow.end_run()
+    tracker = create_tracker(uri)
+    assert tracker.tracking_uri == uri
+    assert tracker.metadata("run1")["k"] == "1"
+    monkeypatch.setenv("TORCHX_TRACKING_EXPERIMENT_NAME", "other")
+    assert create_tracker(uri).run_ids() == []
     monkeypatch.delenv("MLFLOW_TRACKING_URI")  # MLflow sets it itself
     not_a_directory = _write(tmp_path / "file", "x")
     assert create_tracker(not_a_directory).tracking_uri == f"sqlite:///{tmp_path}/torchx/mlruns.db"

@@ -12,7 +12,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torchx.tracker.base import (
@@ -67,6 +68,8 @@ class MLflowTracker(TrackerBase):
     Attributes:
         tracking_uri: Where MLflow keeps runs.
         experiment: The experiment.
+        looks_everywhere: Runs are also found if they are in other experiments; new ones are made in
+            this one.
 
     Raises:
         ImportError: MLflow is not installed.
@@ -82,6 +85,7 @@ class MLflowTracker(TrackerBase):
         self.tracking_uri = tracking_uri or default_tracking_uri()
         prepare(self.tracking_uri)
         mlflow.set_tracking_uri(self.tracking_uri)
+        self.looks_everywhere = False
         self._run_ids: dict[str, str] = {}
         with one_at_a_time(self.tracking_uri):
             self._client: MlflowClient = mlflow.tracking.MlflowClient(self.tracking_uri)
@@ -167,8 +171,9 @@ class MLflowTracker(TrackerBase):
         self._tag(self._to_write(run_id), kwargs)
 
     def metadata(self, run_id: str) -> Mapping[str, object]:
-        """See `TrackerBase.metadata`. What MLflow itself knows about the run is among it."""
-        return self._tags(run_id)
+        """See `TrackerBase.metadata`. Parameters and what MLflow itself knows are among it."""
+        run = self._to_read(run_id)
+        return {**run.data.params, **run.data.tags} if run else {}
 
     def log_params_flat(self, run_name: str, cfg: object, key: str = "") -> None:
         """Adds the parameters of a run. MLflow lets no parameter change.
@@ -228,6 +233,8 @@ class MLflowTracker(TrackerBase):
         run = self._to_read(run_id)
         if run is None:
             return {}
+        ours = run.info.experiment_id == self.experiment_id
+        location = self.artifact_location if ours else run.info.artifact_uri
         prefix = f"{TAG_ARTIFACT_URL_PREFIX}."
         found = {
             tag.removeprefix(prefix): TrackerArtifact(tag.removeprefix(prefix), url, {})
@@ -237,8 +244,7 @@ class MLflowTracker(TrackerBase):
         for name, files in self._files(run.info.run_id).items():
             path = files[0].path if len(files) == 1 else name
             size = sum(file.file_size or 0 for file in files)
-            location = f"{self.artifact_location}/{path}"
-            found[name] = TrackerArtifact(name, location, {_FILE_SIZE: size})
+            found[name] = TrackerArtifact(name, f"{location}/{path}", {_FILE_SIZE: size})
         for name, metadata in _artifact_metadata(run.data.tags, found).items():
             found[name].metadata = {**metadata, **(found[name].metadata or {})}
         return found
@@ -271,9 +277,10 @@ class MLflowTracker(TrackerBase):
 
     def sources(self, run_id: str, artifact_name: str | None = None) -> Iterable[TrackerSource]:
         """See `TrackerBase.sources`."""
+        run = self._to_read(run_id)
         return [
             source
-            for source in _sources(self._tags(run_id))
+            for source in (_sources(run.data.tags) if run else [])
             if artifact_name is None or source.artifact_name == artifact_name
         ]
 
@@ -331,13 +338,13 @@ class MLflowTracker(TrackerBase):
         return found[0] if found else None
 
     def _search(self, condition: str = "") -> Iterator[Run]:
-        page: Any = self._client.search_runs([self.experiment_id], condition, max_results=_PAGE)
-        yield from page
-        while page.token:
-            page = self._client.search_runs(
-                [self.experiment_id], condition, max_results=_PAGE, page_token=page.token
-            )
-            yield from page
+        experiments = [self.experiment_id]
+        if self.looks_everywhere:
+            found = _all_pages(self._client.search_experiments)
+            experiments = [experiment.experiment_id for experiment in found]
+        yield from _all_pages(
+            partial(self._client.search_runs, experiments, condition, max_results=_PAGE)
+        )
 
     def _to_write(self, run_name: str) -> str:
         """Returns the MLflow id of a run, which is started if it is missing.
@@ -369,10 +376,6 @@ class MLflowTracker(TrackerBase):
             return self._client.get_run(active.info.run_id)
         return found
 
-    def _tags(self, run_name: str) -> dict[str, str]:
-        run = self._to_read(run_name)
-        return dict(run.data.tags) if run else {}
-
     def _tag(self, mlflow_id: str, tags: Mapping[str, object]) -> None:
         from mlflow.entities import RunTag
 
@@ -396,7 +399,8 @@ def create_tracker(config: str | None) -> MLflowTracker:
 
     Section ``[tracker:mlflow]`` of the ``.torchxconfig`` in a directory holds the arguments of
     `MLflowTracker`. The variable ``TORCHX_TRACKING_EXPERIMENT_NAME`` wins over the experiment of
-    that section, and ``MLFLOW_TRACKING_URI`` is used if the section names no ``tracking_uri``.
+    that section, and ``MLFLOW_TRACKING_URI`` is used if the section names no ``tracking_uri``. If
+    nothing names an experiment, runs are found in all of them.
 
     Args:
         config: A directory, or a tracking URI such as ``http://mlflow:5000``.
@@ -420,11 +424,11 @@ def create_tracker(config: str | None) -> MLflowTracker:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     uri = config if is_uri else options.get("tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI")
-    return MLflowTracker(
-        experiment_name=os.environ.get(ENV_EXPERIMENT_NAME) or options.get("experiment_name"),
-        tracking_uri=uri,
-        artifact_location=options.get("artifact_location"),
-    )
+    experiment_name = os.environ.get(ENV_EXPERIMENT_NAME) or options.get("experiment_name")
+    tracker = MLflowTracker(experiment_name, uri, options.get("artifact_location"))
+    # Jobs are told their experiment; who asks about them from outside is not.
+    tracker.looks_everywhere = experiment_name is None
+    return tracker
 
 
 def _mlflow() -> Any:
@@ -435,6 +439,14 @@ def _mlflow() -> Any:
             "the tracker `mlflow` needs MLflow: pip install 'torchx[mlflow]'", name=error.name
         ) from error
     return mlflow
+
+
+def _all_pages(search: Callable[..., Any]) -> Iterator[Any]:
+    page = search()
+    yield from page
+    while page.token:
+        page = search(page_token=page.token)
+        yield from page
 
 
 def _sources(tags: Mapping[str, str]) -> list[TrackerSource]:
