@@ -105,7 +105,11 @@ class MLflowTracker(TrackerBase):
         """
         import getpass
 
-        return f"default-experiment/{getpass.getuser()}/{socket.getfqdn()}"
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):  # a container may run under an id that has no name
+            user = f"uid{os.getuid()}"
+        return f"default-experiment/{user}/{socket.getfqdn()}"
 
     @property
     def experiment_id(self) -> str:

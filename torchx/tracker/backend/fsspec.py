@@ -139,7 +139,6 @@ class FsspecTracker(TrackerBase):
             # What a full disk refused is written with the next point.
             curves.points.append({"step": step, "values": values})
             content = _to_json({"points": curves.points})
-            self._make_run(run_id)
             replace_file(self._fs, self._path_builder.run(run_id), curves.path, content)
 
     def metrics(self, run_id: str) -> Mapping[str, Sequence[MetricPoint]]:
@@ -154,10 +153,10 @@ class FsspecTracker(TrackerBase):
     def add_source(self, run_id: str, source_id: str, artifact_name: str | None = None) -> None:
         """See `TrackerBase.add_source`. A link that is there already is not added again."""
         line = artifact_name or ""
-        self._make_run(run_id)
         paths = self._path_builder
         add_line(self._fs, paths.run(run_id), paths.link(run_id, "sources", source_id), line)
         source_dir = paths.run(source_id)
+        self._fs.invalidate_cache(source_dir)
         if self._fs.exists(source_dir):
             add_line(self._fs, source_dir, paths.link(source_id, "descendants", run_id), line)
 
@@ -218,7 +217,6 @@ class FsspecTracker(TrackerBase):
         self, run_id: str, category: Literal["metadata", "artifacts"], entry: Mapping[str, object]
     ) -> None:
         content = _to_json(entry)
-        self._make_run(run_id)
         path = f"{self._path_builder.category(run_id, category)}/{generate_filename()}"
         add_file(self._fs, self._path_builder.run(run_id), path, content)
 
@@ -237,11 +235,6 @@ class FsspecTracker(TrackerBase):
                 logger.warning("%s is passed over, it is damaged: %s", path, error)
                 continue
             yield entry
-
-    def _make_run(self, run_id: str) -> None:
-        directory = self._path_builder.run(run_id)
-        if has_directories(self._fs, directory):
-            self._fs.makedirs(directory, exist_ok=True)
 
 
 def create(config_file: str | None) -> TrackerBase:

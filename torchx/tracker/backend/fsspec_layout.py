@@ -62,16 +62,16 @@ class PathBuilder:
 
     Args:
         root_dir: Root of the tracker.
-        base: The same as a path of its file system, without a protocol.
+        base: The same as a path of its file system, without a protocol, if it has one.
 
     Attributes:
         root_dir: Root of the tracker, as it was given.
         base: The same as a path of its file system, without a protocol.
     """
 
-    def __init__(self, root_dir: str, base: str) -> None:
+    def __init__(self, root_dir: str, base: str | None = None) -> None:
         self.root_dir = root_dir
-        self.base = base.rstrip("/")
+        self.base = (base or root_dir).rstrip("/")
 
     def run(self, run_id: str) -> str:
         """Returns the directory of a run.
