@@ -33,6 +33,9 @@
         │   └── ImageRepoError               an image has to be pushed, but not known where to
         ├── WorkspaceBuildError              the image of a workspace could not be built
         ├── ImagePushError                   an image could not be pushed
+        ├── TrackerConfigError               the configuration of a tracker is missing or wrong
+        ├── TrackerRootError                 the root directory of a tracker does not exist
+        ├── TrackerChoiceError               no tracker is configured that could answer
         ├── JobStartError                    a back end accepted a job but could not start it
         └── BackendError                     a back end failed to answer; see ``transient``
 
