@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from torchx.cli.cmd_plugins import CmdPlugins
+from torchx.cli.json_output import SCHEMA_VERSION
 from torchx.cli.plugin_report import plugin_report
 
 Install = Callable[..., Path]
@@ -80,9 +81,9 @@ def test_a_person_sees_what_is_used_what_is_not_and_why(
 def test_a_program_gets_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     run("--json")
     report = json.loads(capsys.readouterr().out)
+    assert (report.pop("schema_version"), report.pop("kind")) == (SCHEMA_VERSION, "plugins")
     assert report == plugin_report()
-    assert list(report) == ["schema_version", "sources", "plugins", "collisions", "failures"]
-    assert report["schema_version"] == 1
+    assert list(report) == ["sources", "plugins", "collisions", "failures"]
     plugin = next(each for each in report["plugins"] if each["name"] == "cpu.nano")
     assert Path(plugin.pop("file")).name == "nano.py"
     assert plugin == {

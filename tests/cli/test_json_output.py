@@ -73,6 +73,13 @@ def test_run_and_what_asks_about_it(torchx: Torchx) -> None:
     handle = shown["handle"]
     status = answer("status", torchx("status", "--json", handle).stdout)
     assert status["roles"][0]["replicas"][0]["state"] == AppState.SUCCEEDED
+    described = answer("describe", torchx("describe", "--json", handle).stdout)
+    assert described["launch"]["component"] == "utils.echo"
+    (listed,) = answer("list", torchx("list", "--json").stdout)["jobs"]
+    assert listed["handle"] == handle
+    again = answer("dryrun", torchx("rerun", "--dryrun", "--json", handle).stdout)
+    assert again["app"]["roles"][0]["args"] == ["hi"]
+    assert answer("run", torchx("rerun", "--json", handle).stdout)["state"] == "SUCCEEDED"
     assert answer("cancel", torchx("cancel", "--json", handle).stdout)["handle"] == handle
     lines = torchx("log", "--json", handle).stdout.splitlines()
     assert [json.loads(line) for line in lines] == [
@@ -119,6 +126,11 @@ def test_a_dry_run(torchx: Torchx) -> None:
         ("builtins", ["builtins", "--json"]),
         ("builtin_source", ["builtins", "--print", "utils.echo", "--json"]),
         ("runopts", ["runopts", "--json"]),
+        ("plugins", ["plugins", "--json"]),
+        ("configure", ["configure", "--print", "--json", "-s", "local_cwd"]),
+        ("list", ["list", "--json"]),
+        ("list", ["list", "-s", "local_cwd", "--json"]),
+        ("prune", ["prune", "--older-than", "30d", "--json"]),
         ("version", ["--version", "--json"]),
         ("version", ["--json", "--version"]),
     ],
@@ -151,7 +163,7 @@ def test_log_lines_are_told_apart(torchx: Torchx) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["status", "cancel", "delete", "log"])
+@pytest.mark.parametrize("name", ["status", "describe", "cancel", "delete", "log"])
 def test_a_missing_app_is_told(name: str, torchx: Torchx) -> None:
     done = torchx(name, "--json", MISSING)
     told = error(done)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
 from pathlib import Path
 
 from torchx.cli.cmd_base import SubCommand
+from torchx.cli.failures import fail
+from torchx.cli.json_output import add_json_option, print_json
 from torchx.settings import ENV_TORCHXCONFIG
 
 logger: logging.Logger = logging.getLogger(__name__)
@@ -38,12 +41,13 @@ class CmdConfigure(SubCommand):
             action="store_true",
             help="also the optional options, with their defaults",
         )
+        add_json_option(subparser, "with --print: print one JSON object that holds the text")
 
     def run(self, args: argparse.Namespace) -> None:
         """Writes or prints the file.
 
         Args:
-            args: ``schedulers``, ``print`` and ``all``.
+            args: ``schedulers``, ``print``, ``all`` and ``json``.
 
         Raises:
             ValueError: There is no such scheduler.
@@ -52,8 +56,15 @@ class CmdConfigure(SubCommand):
         from torchx.runner import config
 
         names = _split(args.schedulers) or None
+        if args.json and not args.print:
+            fail("--json needs --print", hint="give both, or none to write the file", exit_code=2)
         if args.print:
-            config.dump(sys.stdout, names, required_only=not args.all)
+            text = io.StringIO()
+            config.dump(text, names, required_only=not args.all)
+            if args.json:
+                print_json("configure", {"text": text.getvalue()})
+            else:
+                sys.stdout.write(text.getvalue())
             return
         sections = config.template_options(names, required_only=not args.all)
         _add_to(Path(config.CONFIG_FILE), sections)

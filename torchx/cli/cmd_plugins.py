@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from torchx.cli.cmd_base import SubCommand
+from torchx.cli.json_output import add_json_option, print_json
 from torchx.cli.plugin_report import plugin_report
 from torchx.cli.tables import print_table
 
@@ -28,7 +28,7 @@ class CmdPlugins(SubCommand):
         Args:
             subparser: The parser of this command alone.
         """
-        subparser.add_argument("--json", action="store_true", help="print one JSON object")
+        add_json_option(subparser)
 
     def run(self, args: argparse.Namespace) -> None:
         """Imports all plugins and prints what became of it.
@@ -39,7 +39,7 @@ class CmdPlugins(SubCommand):
         with _quiet():
             report = plugin_report()
         if args.json:
-            print(json.dumps(report))
+            print_json("plugins", report)
         else:
             _print(report)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from torchx.cli import json_output
 from torchx.cli.argparse_util import ArgOnceAction
 from torchx.cli.cmd_run import CmdRun
 from torchx.cli.json_output import add_json_option
@@ -18,7 +20,7 @@ from torchx.schedulers import get_scheduler_factories
 
 if TYPE_CHECKING:
     from torchx.runner.api import Runner
-    from torchx.specs import AppDryRunInfo
+    from torchx.specs import AppDryRunInfo, CfgVal
 
 
 class CmdRerun(CmdRun):
@@ -102,7 +104,7 @@ class CmdRerun(CmdRun):
             component_name="",
             scheduler=scheduler,
             scheduler_args={},
-            scheduler_cfg=cfg,
+            scheduler_cfg={**self._cfg_of(runner, app_handle, scheduler), **cfg},
             wait=args.wait,
             log=args.log,
             json=args.json,
@@ -110,5 +112,11 @@ class CmdRerun(CmdRun):
         )
         if args.dryrun:
             print_dryrun(call, cast("AppDryRunInfo[Any]", outcome), previews)
-        else:
-            self._follow(runner, call, cast("str", outcome))
+            return
+        handle = cast("str", outcome)
+        json_output.note_launched(handle)
+        self._follow(runner, call, handle)
+
+    def _cfg_of(self, runner: Runner, app_handle: str, scheduler: str) -> Mapping[str, CfgVal]:
+        job = runner.job(app_handle)
+        return job.cfg if job is not None and job.scheduler == scheduler else {}

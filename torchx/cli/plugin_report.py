@@ -9,15 +9,12 @@ from typing import Any
 from torchx.plugins.inventory import Clash, Failure, Inventory, Plugin, take_inventory
 from torchx.util.redact import redact_text
 
-SCHEMA_VERSION = 1
-"""Changes when a key changes its meaning or goes away."""
-
 
 def plugin_report() -> dict[str, Any]:
     """Finds all plugins, imports them and tells what became of it.
 
     Returns:
-        ``schema_version``; ``sources``, where plugins are looked for; ``plugins``, what is used;
+        ``sources``, where plugins are looked for; ``plugins``, what is used;
         ``collisions``, pairs of a ``winner`` and a ``loser`` of one name; ``failures``, what is not
         used, with its ``error``. A plugin has ``type``, ``name``, ``style``, ``module``, ``file``,
         ``distribution``, ``version``, ``aliases`` and ``fractionals``; what is not known is None.
@@ -52,7 +49,6 @@ def _builtins() -> Mapping[str, Mapping[str, str]]:
 
 def _as_data(inventory: Inventory) -> dict[str, Any]:
     return {
-        "schema_version": SCHEMA_VERSION,
         "sources": inventory.sources,
         "plugins": [_plugin(plugin) for plugin in inventory.plugins],
         "collisions": [_clash(clash) for clash in inventory.collisions],
