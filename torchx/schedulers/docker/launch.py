@@ -103,6 +103,7 @@ def _fetch_image(engine: Engine, app_id: str, image: str) -> None:
     local = engine.image(image)
     if local is not None and not local.get("RepoDigests"):
         return  # built here: a registry has at most a stranger's image of that name
+    log.info("pulling the image %s", image)
     try:
         engine.pull(image)
     except DockerEngineError as error:
