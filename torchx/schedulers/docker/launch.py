@@ -40,9 +40,9 @@ def launch(engine: Engine, job: DockerJob, descriptions: Mapping[str, str]) -> N
         JobStartError: The engine refuses. Nothing of the app is left.
         DockerEngineError: The engine does not answer (any more).
     """
+    for image in dict.fromkeys(container.image for container in job.containers):
+        _fetch_image(engine, job.app_id, image)
     try:
-        for image in dict.fromkeys(container.image for container in job.containers):
-            _fetch_image(engine, job.app_id, image)
         _make_networks(engine, job)
         ids = _create(engine, job, descriptions)
         # The first one is who the others look for.
