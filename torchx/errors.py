@@ -15,6 +15,7 @@
         ├── SchedulerUnavailableError        it is registered, but what it needs is not installed
         ├── UnknownAppException              the scheduler does not know that app (any more)
         ├── NoLogException                   the app has no such log
+        ├── NoSuchReplicaError               the app has no such role or replica
         ├── AppStatusError                   the app did not succeed
         ├── WaitTimeoutError                 the app did not end in time
         ├── ComponentNotFoundException       no component has that name
@@ -37,7 +38,9 @@
         ├── TrackerRootError                 the root directory of a tracker does not exist
         ├── TrackerChoiceError               no tracker is configured that could answer
         ├── JobStartError                    a back end accepted a job but could not start it
+        ├── DockerPackageMissing             the Python package ``docker`` is not installed
         └── BackendError                     a back end failed to answer; see ``transient``
+            └── DockerEngineError            the Docker engine is away, or refuses
 
 Each is defined beside the code that raises it; this module holds the root and what several
 back ends raise.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from typing import Any
 
 import pytest
@@ -144,10 +145,20 @@ def test_many_apps_are_described_with_one_question(
     assert len(asked) == 1
 
 
-def test_replicas_that_ignore_sigterm_are_killed_together(jobs: Jobs) -> None:
+def test_replicas_that_ignore_sigterm_are_killed_together(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     role = jobs.role(IGNORE_SIGTERM, num_replicas=3)
     app_id = jobs.submit(role, cfg={"grace_period_s": 1})
     started(jobs, app_id, 3)
+    stop = jobs.scheduler._engine.stop
+    together = threading.Barrier(3, timeout=TIMEOUT_S)
+
+    def stop_with_the_others(container_id: str, grace_period_s: int) -> None:
+        together.wait()
+        stop(container_id, grace_period_s)
+
+    monkeypatch.setattr(jobs.scheduler._engine, "stop", stop_with_the_others)
     jobs.scheduler.cancel(app_id)
     assert jobs.describe(app_id).state == AppState.CANCELLED
     assert [item["State"]["ExitCode"] for item in jobs.containers(app_id)] == [137] * 3
@@ -159,6 +170,22 @@ def test_a_cancelled_replica_may_save_its_work(jobs: Jobs) -> None:
     jobs.scheduler.cancel(app_id)
     assert jobs.describe(app_id).state == AppState.CANCELLED
     assert jobs.log(app_id) == ["started\n", "saved\n"]
+
+
+def test_what_was_never_started_is_cancelled_and_its_log_ends(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the submitting process had been killed in between.
+    monkeypatch.setattr(jobs.scheduler._engine, "start", lambda container_id: None)
+    app_id = jobs.submit(jobs.role(HANG, num_replicas=2))
+    description = jobs.describe(app_id)
+    assert description.state == AppState.SUBMITTED
+    assert "0 of 2 replicas have been started" in description.msg
+    lines = jobs.scheduler.log_iter(app_id, "job", should_tail=True)
+    follower = LogFollower(lines, TIMEOUT_S)
+    jobs.scheduler.cancel(app_id)
+    assert jobs.describe(app_id).state == AppState.CANCELLED
+    assert follower.until_the_end() == []
 
 
 def test_an_image_with_an_init_of_its_own_gets_none(jobs: Jobs) -> None:

@@ -160,11 +160,12 @@ def test_an_engine_that_stays_away_is_told(
 
 
 def test_a_new_process_is_told_at_once_that_there_is_no_engine(
-    engine: OwnEngine, stop_file: Path
+    engine: OwnEngine, stop_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine.down()
     with pytest.raises(DockerEngineError, match="no Docker engine answers"):
         submit(create_scheduler("test"), stop_file)
+    assert not caplog.records
 
 
 def test_a_submit_goes_on_when_the_engine_is_back(

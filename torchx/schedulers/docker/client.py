@@ -107,7 +107,7 @@ class Engine:
         Raises:
             DockerEngineError: The engine refuses.
         """
-        name, labels = container.kwargs.get("name"), container.kwargs.get("labels")
+        name = container.kwargs.get("name")
 
         def create() -> str:
             made = self.client.containers.create(
@@ -120,7 +120,7 @@ class Engine:
         except DockerEngineError as error:
             # The answer to an earlier try may have been lost.
             found = self.inspect(str(name)) if error.status == _CONFLICT else None
-            if found is None or found["Config"]["Labels"] != labels:
+            if found is None or not _is_made_from(container, found):
                 raise
             return str(found["Id"])
 
@@ -375,3 +375,9 @@ class Engine:
             if error.status in done:
                 return None
             raise
+
+
+def _is_made_from(container: DockerContainer, inspection: Mapping[str, Any]) -> bool:
+    """Tells by the labels, among which there is the id of the app; images add some of their own."""
+    wanted = cast("Mapping[str, str]", container.kwargs.get("labels") or {})
+    return LABEL_APP_ID in wanted and wanted.items() <= inspection["Config"]["Labels"].items()

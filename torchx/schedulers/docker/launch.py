@@ -40,9 +40,9 @@ def launch(engine: Engine, job: DockerJob, descriptions: Mapping[str, str]) -> N
         JobStartError: The engine refuses. Nothing of the app is left.
         DockerEngineError: The engine does not answer (any more).
     """
+    for image in dict.fromkeys(container.image for container in job.containers):
+        _fetch_image(engine, job.app_id, image)
     try:
-        for image in dict.fromkeys(container.image for container in job.containers):
-            _fetch_image(engine, job.app_id, image)
         _make_networks(engine, job)
         ids = _create(engine, job, descriptions)
         # The first one is who the others look for.
@@ -103,6 +103,7 @@ def _fetch_image(engine: Engine, app_id: str, image: str) -> None:
     local = engine.image(image)
     if local is not None and not local.get("RepoDigests"):
         return  # built here: a registry has at most a stranger's image of that name
+    log.info("pulling the image %s", image)
     try:
         engine.pull(image)
     except DockerEngineError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torchx.schedulers.api import Stream
 from torchx.schedulers.docker.client import Engine
 from torchx.schedulers.docker.frames import FrameReader, Position, StreamMerger
-from torchx.schedulers.docker.parse import CONTAINER_STATE
+from torchx.schedulers.docker.parse import app_state, read_apps
 from torchx.schedulers.docker.watch import wait_for_event
 from torchx.schedulers.streams import LogStream
 from torchx.specs.api import is_terminal
@@ -27,7 +27,9 @@ log: logging.Logger = logging.getLogger(__name__)
 _LONGEST_SILENCE_S = 300.0
 _CHANGE_WAIT_S = 5.0
 _FRUITLESS_TRIES = 20
+_BRIEF_S = 1.0
 _RETRY_PAUSE_S = 0.2
+_LIVE = frozenset(["running", "restarting", "paused"])
 _GONE = frozenset([404, 409])
 
 
@@ -145,6 +147,7 @@ class ContainerLog:
         self._response: Response | None = None
         self._chunks: Iterator[bytes] = iter(())
         self._fruitless = 0
+        self._opened_at_s = 0.0
         self._ended = False
         self._closed = False
 
@@ -199,6 +202,7 @@ class ContainerLog:
         params = self._query.params(self._position.reopen(), follow=self._follows)
         path = f"/containers/{self._container_id}/logs"
         self._frames = FrameReader()
+        self._opened_at_s = time.monotonic()
         response = self._engine.stream(path, params, self._query.silence_s())
         self._response, self._chunks = response, response.iter_content(None)
         if self._closed:
@@ -220,7 +224,7 @@ class ContainerLog:
             self._ended = True
             return
         status = self._status()
-        if self._query.is_over() or status is None or _is_over(status):
+        if self._query.is_over() or self._is_over(status):
             # Once more, now that nothing is written any more.
             self._follows = False
         elif status != "running":
@@ -233,7 +237,9 @@ class ContainerLog:
 
     def _recover(self, error: Exception) -> None:
         """The connection broke, or nothing came for long."""
-        self._fruitless += 1
+        # A log that was silent for long is no failure.
+        was_brief = time.monotonic() - self._opened_at_s < _BRIEF_S
+        self._fruitless = self._fruitless + 1 if was_brief else 0
         if not is_connection_lost(error) or self._fruitless > _FRUITLESS_TRIES:
             raise engine_error(error, f"read the log of `{self._app_id}`") from error
         log.debug("the log of %s is opened again: %s", self._app_id, str(error))
@@ -241,6 +247,13 @@ class ContainerLog:
         if self._status() is not None and self._follows and self._query.is_over():
             self._follows = False
         time.sleep(_RETRY_PAUSE_S)
+
+    def _is_over(self, status: str | None) -> bool:
+        if status == "created":
+            # Never started, if its app was cancelled before.
+            replicas = read_apps(self._engine.containers(self._app_id)).get(self._app_id)
+            return not replicas or is_terminal(app_state(replicas))
+        return status not in _LIVE
 
     def _status(self) -> str | None:
         inspection = self._engine.inspect(self._container_id)
@@ -259,10 +272,6 @@ class ContainerLog:
         with contextlib.suppress(AttributeError, OSError, DockerException):
             CancellableStream(self._chunks, response).close()
         response.close()
-
-
-def _is_over(status: str) -> bool:
-    return status == "exited" or is_terminal(CONTAINER_STATE.get(status, CONTAINER_STATE["dead"]))
 
 
 def _aware(moment: datetime) -> datetime:
