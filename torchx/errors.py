@@ -21,6 +21,7 @@
         ├── ComponentValidationException     a component breaks the rules for components
         ├── ComponentArgumentError           an argument does not fit the component
         ├── WorkspaceError                   local code cannot be sent along; see ``transient``
+        │   ├── WorkspaceNotFoundError       one of several projects does not exist
         │   ├── WorkspaceTooLargeError       it is more than the limit, and nobody said yes to that
         │   ├── JobDirExistsError            the job directory holds something else
         │   ├── JobDirParentError            the job directory has nowhere to be
