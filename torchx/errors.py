@@ -28,6 +28,7 @@
         ├── PluginRegistrationError          a plugin cannot be registered as its module asks for
         ├── PluginSourceError                ``TORCHX_PLUGINS_SOURCE`` has an illegal value
         ├── WorkspaceError                   local code cannot be sent along; see ``transient``
+        │   ├── WorkspaceNotFoundError       one of several projects does not exist
         │   ├── WorkspaceTooLargeError       it is more than the limit, and nobody said yes to that
         │   ├── JobDirExistsError            the job directory holds something else
         │   ├── JobDirParentError            the job directory has nowhere to be

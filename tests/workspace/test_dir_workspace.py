@@ -66,6 +66,24 @@ def test_the_code_is_copied_with_modes_times_and_links(code: Path, tmp_path: Pat
     assert (os.readlink(job / "inner"), os.readlink(job / "dangling")) == ("lib", "nowhere")
 
 
+def test_what_only_its_owner_could_enter_stays_private(code: Path, tmp_path: Path) -> None:
+    inner = code / "lib" / "inner"
+    inner.mkdir()
+    (inner / "x").touch()
+    inner.chmod(0o2775)
+    inner.parent.chmod(0o500)
+    workspace = Workspace({str(code): "", str(code / "lib"): "a/b"})
+    build(Role(name="r", image="img", workspace=workspace), job_dir=str(tmp_path / "job"))
+    modes = {
+        path: (tmp_path / "job" / path).stat().st_mode & 0o7777
+        for path in ("lib", "lib/inner", "a/b", "a/b/inner")
+    }
+    assert modes == {"lib": 0o700, "lib/inner": 0o2775, "a/b": 0o700, "a/b/inner": 0o2775}
+    code.chmod(0o700)
+    build(role(code), job_dir=str(tmp_path / "private"))
+    assert (tmp_path / "private").stat().st_mode & 0o7777 == 0o700
+
+
 def test_without_job_dir_nothing_happens() -> None:
     first = role("invalid")
     build(first)

@@ -226,6 +226,18 @@ def test_of_two_projects_the_later_one_wins(code: Path, tmp_path: Path) -> None:
     }
 
 
+def test_no_project_can_go_into_a_file_or_through_a_link_of_another_one(
+    code: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").touch()
+    (code / "away").symlink_to("/etc")
+    for target in ("main.py", "away", "away/deeper"):
+        workspace = Workspace({str(code): "", str(tmp_path / "other"): target})
+        with pytest.raises(WorkspaceError, match="as a file or link"):
+            manifest_of(workspace)
+
+
 def test_a_target_is_part_of_the_digest(code: Path) -> None:
     moved = manifest_of(Workspace({str(code): "sub"}))
     assert list(moved.items) == ["sub/lib/a.py", "sub/main.py", "sub/run.sh"]

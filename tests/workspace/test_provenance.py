@@ -5,6 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from torchx.specs.api import Workspace
@@ -120,8 +121,9 @@ def test_git_that_hangs_is_given_up(
 
 
 def test_what_was_sent_along_is_named_by_its_digest(repository: Path) -> None:
-    workspace = Workspace({str(repository): "", "memory://none": "x"})
+    fsspec.filesystem("memory").pipe("/provenance/a", b"")
+    workspace = Workspace({str(repository): "", "memory://provenance": "x"})
     manifest = manifest_of(workspace)
     local, remote = provenance_of(workspace)
     assert local.digest == manifest.project_digests[str(repository)]
-    assert (remote.path, remote.git_revision) == ("memory://none", None)
+    assert (remote.path, remote.git_revision) == ("memory://provenance", None)

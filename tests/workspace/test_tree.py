@@ -145,6 +145,20 @@ def test_a_workspace_that_does_not_exist_is_empty_with_a_warning(
     assert f"{tmp_path}/none does not exist" in caplog.text
 
 
+def test_one_of_several_projects_that_does_not_exist_is_an_error(
+    code: Path, tmp_path: Path
+) -> None:
+    for workspace in (
+        Workspace({str(code): "", str(tmp_path / "none"): "x"}),
+        Workspace({str(tmp_path / "none"): "x"}),
+    ):
+        with pytest.raises(
+            FileNotFoundError, match="none of the workspace does not exist"
+        ) as error:
+            walk_workspace_projects(workspace)
+        assert isinstance(error.value, WorkspaceError)
+
+
 def test_a_workspace_may_be_a_url(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(code)
     assert paths(walk("file://.")) == ["lib/a.py", "main.py", "run.sh"]

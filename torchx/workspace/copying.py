@@ -6,12 +6,14 @@ import hashlib
 import logging
 import os
 import posixpath
+import stat
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from torchx.util.files import is_local
 from torchx.workspace.manifest import FileChanged, Item, content_of
 from torchx.workspace.progress import Progress, no_progress
+from torchx.workspace.tree import Project
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -32,7 +34,8 @@ def copy_items(items: Mapping[str, Item], target: str, progress: Progress = no_p
         FileExistsError: Something else is there already.
         WorkspaceError: A file cannot be read.
     """
-    for directory in sorted({posixpath.dirname(path) for path in items}):
+    directories = _directories_of(items)
+    for directory in sorted(directories):
         os.makedirs(os.path.join(target, directory), exist_ok=True)
     total_bytes = sum(item.entry.size for item in items.values())
     done_bytes = 0
@@ -47,6 +50,9 @@ def copy_items(items: Mapping[str, Item], target: str, progress: Progress = no_p
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    for directory, mode in directories.items():
+        if mode is not None:
+            _set_mode(os.path.join(target, directory), mode, is_root=not directory)
 
 
 def copy_to_url(items: Mapping[str, Item], target: str) -> None:
@@ -98,6 +104,38 @@ def is_copied(item: Item, path: str) -> bool:
     return (info.st_mode & 0o7777, info.st_size) == (entry.mode, entry.size) and (
         not entry.mtime_ns or info.st_mtime_ns == entry.mtime_ns
     )
+
+
+def _directories_of(items: Mapping[str, Item]) -> dict[str, int | None]:
+    """Returns the directories that files are in, parents included, with their modes.
+
+    Those that are no directories of a project on this machine have no mode of their own.
+    """
+    found: dict[str, int | None] = {}
+    for path, item in items.items():
+        directory = posixpath.dirname(path)
+        while directory not in found:
+            found[directory] = _mode_of(item.project, directory)
+            directory = posixpath.dirname(directory)
+    return found
+
+
+def _mode_of(project: Project, directory: str) -> int | None:
+    inside = posixpath.relpath(directory or ".", project.target or ".")
+    if not project.is_local or project.is_file or inside == ".." or inside.startswith("../"):
+        return None
+    try:
+        # Its owner has to be able to copy into it.
+        return stat.S_IMODE(os.stat(os.path.join(project.root, inside)).st_mode) | stat.S_IRWXU
+    except OSError:
+        return None
+
+
+def _set_mode(path: str, mode: int, *, is_root: bool) -> None:
+    if is_root:
+        # Whoever made the directory has decided who may enter it; nobody else shall.
+        mode &= stat.S_IMODE(os.stat(path).st_mode)
+    os.chmod(path, mode)
 
 
 def _copy_item(item: Item, path: str) -> int:

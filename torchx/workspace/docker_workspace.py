@@ -325,7 +325,12 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
                 },
             )
             on_line = _no_line if cfg.get("quiet", False) else _log_line
-            return image_id_of(events, on_line, layer.parent)
+            try:
+                return image_id_of(events, on_line, layer.parent)
+            except TorchXError:
+                # An engine that is being stopped ends builds with errors that do not say so.
+                self._docker_client.ping()
+                raise
 
 
 def _log_line(message: str) -> None:

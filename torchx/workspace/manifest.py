@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import posixpath
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -190,7 +191,21 @@ def _combined(caches: list[DigestCache]) -> Manifest:
     if len(projects) == 1 and not projects[0].target:
         return Manifest(items, project_digests[projects[0].source], project_digests, projects)
     items = dict(sorted(items.items()))
+    _refuse_files_as_directories(items)
     return Manifest(items, _digest_of(items), project_digests, projects)
+
+
+def _refuse_files_as_directories(items: dict[str, Item]) -> None:
+    for path, item in items.items():
+        parent = posixpath.dirname(path)
+        while parent:
+            if parent in items:
+                raise WorkspaceError(
+                    f"the workspace has {parent} as a file or link of"
+                    f" {items[parent].project.source} and as a directory of {item.project.source}",
+                    hint="map one of them to another place",
+                )
+            parent = posixpath.dirname(parent)
 
 
 def _digest_of(items: dict[str, Item]) -> str:

@@ -48,6 +48,10 @@ class WorkspaceError(TorchXError):
     """A workspace cannot be sent along: it cannot be read, keeps changing or is too large."""
 
 
+class WorkspaceNotFoundError(WorkspaceError, FileNotFoundError):
+    """A project of a workspace with several of them does not exist."""
+
+
 class Entry(NamedTuple):
     """A file or link as the stat walk saw it.
 
@@ -108,7 +112,8 @@ def walk_workspace_projects(
     """Walks all projects of a workspace.
 
     Args:
-        workspace: The workspace. A project that does not exist has no files, with a warning.
+        workspace: The workspace. A single directory that does not exist has no files, with a
+            warning.
         ignore_names: Names of the ignore files in the root of each project that count.
         excluded_dirs: Real paths of local directories that are never part of a workspace.
 
@@ -117,13 +122,27 @@ def walk_workspace_projects(
 
     Raises:
         ValueError: A target leads out of the job's directory, or a pattern is malformed.
+        WorkspaceNotFoundError: One of several projects does not exist.
         WorkspaceError: A directory cannot be read.
     """
     excluded = _identities(excluded_dirs)
-    return [
+    projects = [
         _walk_project(source, _checked_target(source, target), ignore_names, excluded)
         for source, target in workspace.projects.items()
     ]
+    for project in projects:
+        if not project.entries and not project.fs.exists(project.root):
+            _report_missing(project.source, is_error=not workspace.is_unmapped_single_project())
+    return projects
+
+
+def _report_missing(source: str, *, is_error: bool) -> None:
+    if is_error:
+        raise WorkspaceNotFoundError(
+            f"{source} of the workspace does not exist",
+            hint="correct the path; nothing has been sent along",
+        )
+    log.warning("workspace %s does not exist: nothing is sent along", source)
 
 
 def _walk_project(
@@ -143,8 +162,6 @@ def _walk_project(
         entries = list(_walk_local(root, rules, excluded, left_out))
     else:
         entries = list(_walk_remote(fs, root, rules))
-    if not entries and not fs.exists(root):
-        log.warning("workspace %s does not exist: nothing is sent along", source)
     entries.sort()
     return Project(source, target.rstrip("/"), fs, root, entries, left_out)
 
