@@ -20,5 +20,17 @@ ENV_TORCHX_INTERNAL_SESSION_ID = "TORCHX_INTERNAL_SESSION_ID"
 ENV_TORCHX_IMAGE = "TORCHX_IMAGE"
 """Image of the replica, set inside of it by schedulers that run containers."""
 
+ENV_TORCHX_PLUGINS_SOURCE = "TORCHX_PLUGINS_SOURCE"
+"""Where plugins are looked for: 0 nowhere, 1 ``torchx_plugins``, 2 entry points, 3 both."""
+
+ENV_TORCHX_PLUGINS_TIMEOUT_S = "TORCHX_PLUGINS_TIMEOUT_S"
+"""Longest time that the import of one plugin may take, in seconds; 0 for no limit."""
+
+ENV_TORCHX_PROFILE = "TORCHX_PROFILE"
+"""Name of the profile of ``.torchxconfig`` that is in use."""
+
+ENV_TORCHX_CFG_PREFIX = "TORCHX_CFG_"
+"""How the names of variables begin that hold run options: ``TORCHX_CFG_SLURM_PARTITION``."""
+
 ENV_TORCHX_WORKSPACE_LIMIT_MB = "TORCHX_WORKSPACE_LIMIT_MB"
 """How much code is sent along without asking, in MB, or ``off``."""

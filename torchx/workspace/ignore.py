@@ -5,18 +5,20 @@ The rules are those of a ``.dockerignore`` file. Paths are relative to the works
 - ``*`` and ``?`` match within one path component, ``**`` any number of components, ``[a-z]`` one
   character, ``\`` takes the next character as it is. A leading or trailing ``/`` means nothing.
 - A pattern that matches a directory counts for all that is below it.
-- The last pattern that matches decides; one that begins with ``!`` brings back.
+- The last pattern that matches decides; one that begins with ``!`` brings back. An ignored
+  directory is only looked into if such a pattern begins with its path.
 - ``#`` at the start of a line or after a blank begins a comment.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from torchx.workspace.patterns import expression, matcher, normalized
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -37,50 +39,78 @@ DEFAULT_IGNORES = (
 _NEVER_IGNORED = frozenset([".", "Dockerfile.torchx"])
 _ANYWHERE = re.compile(r"\*\*/([^*?\[\]\\/]+)")
 _COMMENT = re.compile(r"(^|\s)#.*")
-_TOKEN = re.compile(r"\*\*/|/\*\*$|\*\*|\*|\?|\[[!^]?[^\]/]+\]|\\.|.", re.DOTALL)
-_TRANSLATIONS = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+State = tuple[bool, ...]
+"""Which groups of patterns have matched a directory or one of its parents."""
 
 
 class IgnoreRules:
     """A list of patterns, compiled to judge many paths.
 
+    Neighbouring patterns with the same sign are one group. A group is only asked about a path if it
+    would change what the groups before it have decided, and then also decides about everything
+    below. That is how `docker build` does it, and it shows: after ``!a``, something that a later
+    pattern ignores below ``a`` stays ignored.
+
     Args:
         patterns: The patterns, in order.
+
+    Attributes:
+        root: The state of the root of the workspace.
 
     Raises:
         ValueError: A pattern is malformed.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._patterns = list(patterns)
-        self._groups: list[tuple[int, bool, frozenset[str], Callable[[str], object] | None]] = []
-        for is_negation, group in itertools.groupby(
-            enumerate(self._patterns), key=lambda item: item[1].startswith("!")
-        ):
-            numbered = [(index, pattern.removeprefix("!")) for index, pattern in group]
-            self._groups.append((numbered[-1][0], not is_negation, *_compile(numbered)))
-        self._groups.reverse()
+        self._groups = [
+            _Group([pattern.removeprefix("!") for pattern in group], is_negation)
+            for is_negation, group in itertools.groupby(patterns, lambda text: text[0] == "!")
+        ]
+        self._brought_back = tuple(
+            normalized(pattern[1:]) + "/" for pattern in patterns if pattern[0] == "!"
+        )
+        self._is_plain = len(self._groups) == 1 and not self._groups[0].is_negation
+        self.root: State = (False,) * len(self._groups)
 
-    def verdict(self, path: str, name: str, parent: tuple[int, bool]) -> tuple[int, bool]:
+    def judge(self, path: str, name: str, parent: State) -> tuple[State, bool]:
         """Judges a path.
 
         Args:
             path: The path, relative to the root of the workspace, without ``.`` and ``..``.
             name: Its last component.
-            parent: The verdict on the directory that it is in; ``(-1, False)`` for the root.
+            parent: State of the directory that it is in.
 
         Returns:
-            A number that tells which group of patterns decided (-1: none did), and whether the
-            path is ignored.
+            Its state, and whether it is ignored.
         """
         if path in _NEVER_IGNORED:
-            return -1, False
-        for index, ignored, names, matches in self._groups:
-            if index <= parent[0]:
-                return parent
-            if name in names or (matches is not None and matches(path)):
-                return index, ignored
-        return parent
+            return self.root, False
+        if self._is_plain:
+            is_ignored = parent[0] or self._groups[0].matches(path, name)
+            return (is_ignored,), is_ignored
+        is_ignored = False
+        state = []
+        for group, is_matched in zip(self._groups, parent, strict=True):
+            if not is_matched and group.is_negation == is_ignored:
+                is_matched = group.matches(path, name)
+            if is_matched:
+                is_ignored = not group.is_negation
+            state.append(is_matched)
+        return tuple(state), is_ignored
+
+    def is_wanted(self, path: str, name: str) -> bool:
+        """Tells whether a pattern with ``!`` matches a path, whatever the others say.
+
+        Args:
+            path: The path, relative to the root of the workspace.
+            name: Its last component.
+
+        Returns:
+            True if there is such a pattern.
+        """
+        return any(group.is_negation and group.matches(path, name) for group in self._groups)
 
     def may_bring_back(self, directory: str) -> bool:
         """Tells whether something below an ignored directory may count nevertheless.
@@ -89,9 +119,30 @@ class IgnoreRules:
             directory: Its path, relative to the root of the workspace.
 
         Returns:
-            False if there is no need to look into it.
+            True if a pattern with ``!`` names the directory, letter by letter, or something in it.
         """
-        return _may_bring_back(directory, self._patterns)
+        return any(pattern.startswith(f"{directory}/") for pattern in self._brought_back)
+
+
+class _Group:
+    """Patterns with the same sign."""
+
+    def __init__(self, patterns: Sequence[str], is_negation: bool) -> None:
+        self.is_negation = is_negation
+        names, expressions = set(), []
+        for pattern in patterns:
+            translated = expression(pattern)
+            anywhere = _ANYWHERE.fullmatch(normalized(pattern))
+            if anywhere:
+                names.add(anywhere[1])
+            else:
+                expressions.append(translated)
+        self._names = frozenset(names)
+        self._match = re.compile("|".join(expressions), re.DOTALL).fullmatch
+        self._has_expressions = bool(expressions)
+
+    def matches(self, path: str, name: str) -> bool:
+        return name in self._names or (self._has_expressions and bool(self._match(path)))
 
 
 def walk_workspace(
@@ -125,7 +176,7 @@ def walk_filtered(
     Yields:
         The same as :func:`walk_workspace`.
     """
-    pending = [(path, "", (-1, False))]
+    pending = [(path, "", rules.root)]
     while pending:
         directory, relative, parent = pending.pop()
         dirs: list[str] = []
@@ -133,13 +184,13 @@ def walk_filtered(
         for info in _list_directory(fs, directory):
             name = posixpath.basename(info["name"].rstrip("/"))
             inner = posixpath.join(relative, name)
-            verdict = rules.verdict(inner, name, parent)
+            state, is_ignored = rules.judge(inner, name, parent)
             if info["type"] != "directory":
-                if not verdict[1]:
+                if not is_ignored:
                     files[name] = info
-            elif not verdict[1] or rules.may_bring_back(inner):
+            elif not is_ignored or rules.may_bring_back(inner):
                 dirs.append(name)
-                pending.append((info["name"], inner, verdict))
+                pending.append((info["name"], inner, state))
         yield directory, dirs, files
 
 
@@ -158,7 +209,7 @@ def _ignore(s: str, patterns: Sequence[str]) -> tuple[int, bool]:
         return last, ignored
     s = posixpath.normpath(s)
     for index, pattern in enumerate(patterns):
-        if _matches(pattern.removeprefix("!"))(s):
+        if matcher(pattern.removeprefix("!"))(s):
             last, ignored = index, not pattern.startswith("!")
     return last, ignored
 
@@ -186,65 +237,3 @@ def _list_directory(fs: AbstractFileSystem, path: str) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     return found
-
-
-def _may_bring_back(directory: str, patterns: Sequence[str]) -> bool:
-    """Tells whether a pattern with ``!`` may match something below an ignored directory."""
-    return any(
-        pattern.startswith("!") and _may_match_below(directory, _normalize(pattern[1:]))
-        for pattern in patterns
-    )
-
-
-def _may_match_below(directory: str, pattern: str) -> bool:
-    names, wanted = directory.split("/"), pattern.split("/")
-    for name, want in zip(names, wanted, strict=False):
-        if "**" in want:
-            return True
-        if not _matches(want)(name):
-            return False
-    return len(wanted) > len(names)
-
-
-def _normalize(pattern: str) -> str:
-    return posixpath.normpath(pattern.strip()).lstrip("/")
-
-
-def _compile(
-    numbered: Sequence[tuple[int, str]],
-) -> tuple[frozenset[str], Callable[[str], object] | None]:
-    """Splits patterns into plain names that count at any depth and an expression for the rest."""
-    names, expressions = set(), []
-    for _, pattern in numbered:
-        _matches(pattern)  # names the pattern if it is malformed
-        normal = _normalize(pattern)
-        anywhere = _ANYWHERE.fullmatch(normal)
-        if anywhere:
-            names.add(anywhere[1])
-        else:
-            expressions.append(_expression(normal))
-    if not expressions:
-        return frozenset(names), None
-    return frozenset(names), re.compile("|".join(expressions), re.DOTALL).fullmatch
-
-
-def _expression(normal: str) -> str:
-    return "".join(_translate(found[0]) for found in _TOKEN.finditer(normal))
-
-
-@functools.lru_cache(maxsize=1024)
-def _matches(pattern: str) -> Callable[[str], object]:
-    try:
-        return re.compile(_expression(_normalize(pattern)), re.DOTALL).fullmatch
-    except re.error as error:
-        raise ValueError(f"malformed pattern `{pattern}` in an ignore file: {error}") from error
-
-
-def _translate(token: str) -> str:
-    if token in _TRANSLATIONS:
-        return _TRANSLATIONS[token]
-    if token.startswith("[") and len(token) > 1:
-        negation = "^" if token[1] in "!^" else ""
-        members = re.escape(token[1 + len(negation) : -1]).replace(r"\-", "-")
-        return f"[{negation}{members}]"
-    return re.escape(token[1:] if len(token) > 1 and token[0] == "\\" else token)

@@ -163,21 +163,21 @@ def _walk_local(
     excluded: Collection[tuple[int, int]],
     left_out: list[tuple[str, str]],
 ) -> Iterator[Entry]:
-    pending = [(root, "", (-1, False))]
+    pending = [(root, "", rules.root)]
     while pending:
         directory, prefix, parent = pending.pop()
         listing = _scan(directory)
-        if prefix and _is_virtual_environment(listing, parent):
+        if prefix and _is_virtual_environment(listing, prefix, rules):
             continue
         for found in listing:
             path = prefix + found.name
-            verdict = rules.verdict(path, found.name, parent)
+            state, is_ignored = rules.judge(path, found.name, parent)
             if found.is_dir(follow_symlinks=False):
-                if (not verdict[1] or rules.may_bring_back(path)) and not (
+                if (not is_ignored or rules.may_bring_back(path)) and not (
                     excluded and _is_excluded(found, excluded)
                 ):
-                    pending.append((found.path, path + "/", verdict))
-            elif not verdict[1]:
+                    pending.append((found.path, path + "/", state))
+            elif not is_ignored:
                 entry = _local_entry(root, path, found, left_out)
                 if entry is not None:
                     yield entry
@@ -196,11 +196,13 @@ def _scan(directory: str) -> list[os.DirEntry[str]]:
         ) from error
 
 
-def _is_virtual_environment(listing: list[os.DirEntry[str]], verdict: tuple[int, bool]) -> bool:
-    # What the user's own patterns decided about a directory counts more.
-    return verdict[0] < len(DEFAULT_IGNORES) and any(
+def _is_virtual_environment(
+    listing: list[os.DirEntry[str]], prefix: str, rules: IgnoreRules
+) -> bool:
+    path = prefix.rstrip("/")
+    return any(
         found.name == _MARK_OF_A_VIRTUAL_ENVIRONMENT for found in listing
-    )
+    ) and not rules.is_wanted(path, path.rpartition("/")[2])
 
 
 def _local_entry(
