@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import os
 import posixpath
+import re
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from torchx.workspace import walk_workspace
-from torchx.workspace.ignore import TORCHX_IGNORE, _ignore
+from torchx.workspace.ignore import TORCHX_IGNORE, IgnoreRules, _ignore
 
 
 def kept(root: Path, ignore_name: str = TORCHX_IGNORE) -> set[str]:
@@ -86,13 +88,19 @@ def test_everything_can_be_ignored_but_some(tmp_path: Path) -> None:
         ("a/**/z", "a/b/c/z", "a/b/zz"),
         ("a?c", "abc", "a/c"),
         ("[ab]x", "bx", "cx"),
-        ("[!ab]x", "cx", "ax"),
+        ("[!ab]x", "!x", "cx"),
         ("[^ab]x", "cx", "ax"),
         ("[a-c]x", "bx", "-x"),
+        (r"[\]a]x", "]x", "bx"),
         ("[&&[~~]x", "&x", "ax"),
+        ("a]", "a]", "a"),
+        ("a**b", "a/x/b", "axb"),
+        ("**b", "x/ab", "b/a"),
+        ("**/a?c", "x/abc", "x/xabc"),
+        ("a/***", "a/x/b", "a"),
+        ("x/{a}+(b)^$", "x/{a}+(b)^$", "x/a"),
         (r"\*", "*", "a"),
         ("a#b", "a#b", "a"),
-        ("[", "[", "a"),
         ("a.c", "a.c", "abc"),
         ("./a/../b", "b", "a"),
         ("__pycache__", "__pycache__", "a/__pycache__"),
@@ -111,9 +119,17 @@ def test_the_last_pattern_that_matches_decides() -> None:
     assert _ignore("./x/../a", ["a"]) == (0, True)
 
 
-def test_a_malformed_pattern_is_named() -> None:
-    with pytest.raises(ValueError, match=r"`\[z-a\]`"):
-        _ignore("a", ["[z-a]"])
+@pytest.mark.parametrize("pattern", ["[z-a]", "[", "[a", "[]a]", "[^]", "[a-]", "a\\"])
+def test_a_malformed_pattern_is_named(pattern: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"`{pattern}`")):
+        _ignore("a", [pattern])
+    with pytest.raises(ValueError, match=re.escape(f"`{pattern}`")):
+        IgnoreRules([f"!{pattern}"])
+
+
+def test_a_lone_exclamation_mark_is_an_error() -> None:
+    with pytest.raises(ValueError, match="`!` without a pattern"):
+        IgnoreRules(["a", "!"])
 
 
 def test_the_root_and_its_dockerfile_are_never_ignored() -> None:
@@ -126,10 +142,27 @@ def test_the_root_and_its_dockerfile_are_never_ignored() -> None:
 def test_a_file_below_an_ignored_directory_can_be_brought_back(tmp_path: Path) -> None:
     write(
         tmp_path,
-        *("data/keep.txt", "data/deep/keep.txt", "data/big", "venv/lib/x"),
-        patterns="data\nvenv\n!data/keep.txt\n!data/*/keep.txt\n",
+        *("data/keep.txt", "data/deep/keep.txt", "data/big", "venv/lib/keep.txt"),
+        patterns="data\nvenv\n!data/keep.txt\n!data/*/keep.txt\n!**/lib/keep.txt\n",
     )
-    assert kept(tmp_path) == {TORCHX_IGNORE, "data/keep.txt", "data/deep/keep.txt"}
+    assert kept(tmp_path) == {TORCHX_IGNORE, "data/keep.txt"}
+
+
+def test_what_was_not_ignored_cannot_be_brought_back_in_advance(tmp_path: Path) -> None:
+    write(tmp_path, "a/b/c", "a/d", patterns="**/c\n!a\n")
+    assert kept(tmp_path) == {TORCHX_IGNORE, "a/d"}
+
+
+def test_patterns_of_the_other_sign_in_between_keep_their_order(tmp_path: Path) -> None:
+    write(tmp_path, "a/x", "a/y", "a/z", patterns="a\n!a/x\n!a/y\na/y\n")
+    assert kept(tmp_path) == {TORCHX_IGNORE, "a/x"}
+
+
+def test_an_ignore_file_of_any_bytes_can_be_read(tmp_path: Path) -> None:
+    write(tmp_path, "a", "b")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe")).touch()
+    (tmp_path / TORCHX_IGNORE).write_bytes(b"\xef\xbb\xbfa\r\n\xff\xfe\r\n")
+    assert kept(tmp_path) == {TORCHX_IGNORE, "b"}
 
 
 def test_an_ignored_directory_is_not_even_listed(tmp_path: Path) -> None:
