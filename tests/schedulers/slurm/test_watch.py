@@ -122,3 +122,22 @@ def test_nobody_is_asked_when_nobody_waits(queue: Queue, watcher: Watcher) -> No
     watcher.ask("1")
     watcher.close()
     eventually(lambda: watcher._thread is None, "end of the thread", 30)
+
+
+def test_a_sign_of_life_is_followed_up_at_once(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(watch, "_GROWTH", 10**6)
+    monkeypatch.setattr(watch, "LONGEST_PAUSE_S", 3600.0)
+    stamps = {"1": 0}
+    watcher = Watcher(queue.describe_many, stamps.get)
+    queue.states = {"1": AppState.RUNNING}
+    with ThreadPoolExecutor(1) as pool:
+        seen = DescribeAppResponse("1", AppState.RUNNING)
+        waiting = pool.submit(watcher.wait_for_change, "1", seen, 60)
+        eventually(lambda: watcher._pause_s == 3600.0, "long pause", 30)
+        queue.states["1"] = AppState.SUCCEEDED
+        stamps["1"] = 1
+        waiting.result(30)
+    watcher.close()
