@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,8 @@ from torchx.schedulers.slurm.mark import Mark, read_mark
 from torchx.schedulers.slurm.records import JobRecord, expand_nodes, group_by_app
 from torchx.schedulers.slurm.states import REASONS, SLURM_STATES, explain_reason, state_word
 from torchx.specs import AppState
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "slurm"
 
 
 def squeue_row(**given: str) -> str:
@@ -157,10 +161,16 @@ def test_out_of_memory_is_told_by_srun_where_slurm_tells_only_a_failure() -> Non
     assert answers.with_cause("TIMEOUT: x", "n: task 1: Terminated") == "TIMEOUT: x"
 
 
-@pytest.mark.parametrize("reason", ["None", "Resources", "launch_failed_requeued_held"])
-def test_known_reasons_are_sentences(reason: str) -> None:
-    assert explain_reason(reason) != reason
-    assert " " in explain_reason(reason)
+def test_every_reason_of_a_real_slurm_is_a_sentence() -> None:
+    reasons = (FIXTURES / "reasons-22.05.txt").read_text().split()
+    assert len(reasons) > 150
+    for reason in (*reasons, "launch_failed_requeued_held", "ReqNodeNotAvail, UnavailableNodes:n1"):
+        assert explain_reason(reason).count(" ") > 1, reason
+        assert explain_reason(reason) != reason
+
+
+def test_a_reason_of_the_future_is_told_as_it_is() -> None:
+    assert explain_reason("NotYetInvented") == "NotYetInvented"
 
 
 def test_replicas_are_told_by_the_comment() -> None:

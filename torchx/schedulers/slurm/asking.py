@@ -31,7 +31,7 @@ class AskingScheduler(Scheduler[Mapping[str, CfgVal]]):
     def __init__(self, backend: str, session_name: str) -> None:
         super().__init__(backend, session_name)
         self._jobs = Jobs()
-        self._watcher = Watcher(self._jobs.describe_many)
+        self._watcher = Watcher(self._jobs.describe_many, self._jobs.stamp)
         self._seen: dict[str, DescribeAppResponse | None] = {}
 
     def describe(self, app_id: str) -> DescribeAppResponse | None:

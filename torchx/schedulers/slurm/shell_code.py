@@ -18,7 +18,7 @@ if [ -n "$TORCHX_STATE_DIR" ]; then
     export TORCHELASTIC_ERROR_FILE=$TORCHX_STATE_DIR/errors/$torchx__n.json
 fi
 torchx__env
-[ "${{#torchx__odd[@]}}" -eq 0 ] || set -- env "${{torchx__odd[@]}}" "$@"
+[ "${{#torchx__odd[@]}}" -eq 0 ] || set -- env -- "${{torchx__odd[@]}}" "$@"
 unset "${{!{VALUE_PREFIX}@}}" TORCHX__START TORCHX__APP_ID TORCHX__RANK0
 [ "$torchx__retries" -gt 0 ] || exec "$@"
 trap "torchx__retries=0" TERM INT

@@ -166,6 +166,24 @@ def events(mark: Mark | None) -> list[str]:
     return (text or "").splitlines()
 
 
+def stamp(mark: Mark | None) -> object:
+    """Tells cheaply whether the batch script has noted anything more.
+
+    Args:
+        mark: What the comment of the job says.
+
+    Returns:
+        A value that changes with each note; ``None`` as long as there is none.
+    """
+    if mark is None or not mark.state_dir:
+        return None
+    try:
+        found = os.stat(os.path.join(mark.state_dir, EVENTS_FILE))
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
 def note(mark: Mark, event: str) -> None:
     """Adds a note, as the batch script does.
 

@@ -19,7 +19,7 @@ from torchx.schedulers.slurm.request import (
     file_name,
 )
 from torchx.schedulers.slurm.shell_code import BEGIN_REPLICA, END_REPLICA, VALUE_PREFIX
-from torchx.util.redact import is_secret_name, redact_text
+from torchx.util.redact import redact_value
 from torchx.util.shell import quote
 
 _EXPORTABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -88,7 +88,7 @@ def _role_block(
     names = dict.fromkeys(name for member in members for name in member.env)
     for name in names:
         texts = [member.env.get(name, "") for member in members]
-        is_secret = is_secret_name(name) or any(redact_text(text) != text for text in texts)
+        is_secret = any(redact_value(name, text) != text for text in texts)
         if _EXPORTABLE.fullmatch(name) and name not in _FIXED_IN_BASH:
             use = f"export {name}=$torchx__value"
         else:
