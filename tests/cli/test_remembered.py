@@ -87,6 +87,18 @@ def test_describe_tells_how_to_launch_it_again_and_that_works(
     assert "it's $HOME" in repeated.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [([], ""), (["--workspace", ""], "--workspace '' "), (["--workspace", "/"], "--workspace / ")],
+)
+def test_the_command_brings_along_what_the_first_one_did(
+    torchx: Torchx, project: Path, options: list[str], expected: str
+) -> None:
+    handle = torchx("run", "-s", "local_cwd", *options, "utils.echo").stdout.strip()
+    command = json.loads(torchx("describe", handle, "--json").stdout)["launch"]["command"]
+    assert command == f"cd {project} && torchx run -s local_cwd {expected}utils.echo"
+
+
 def test_describe_remembers_what_the_scheduler_forgot(echoed: str, torchx: Torchx) -> None:
     shutil.rmtree(Path(os.environ["TORCHX_HOME"]) / "local")
     described = torchx("describe", echoed)

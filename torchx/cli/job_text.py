@@ -89,8 +89,9 @@ def relaunch_command(job: RememberedJob) -> str:
     options = _cfg_text(job)
     if options:
         words += ["-cfg", options]
-    if launch.workspace and launch.workspace.removeprefix("file://") != job.cwd:
-        words += ["--workspace", launch.workspace]
+    workspace = launch.workspace or ""
+    if workspace.removeprefix("file://") != job.cwd:
+        words += ["--workspace", workspace]
     for name in launch.secrets:
         words += ["--secret-env", name]
     if launch.parent_run_id:

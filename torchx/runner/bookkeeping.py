@@ -207,7 +207,7 @@ def note_component(
     info._launch = replace(
         made_from if isinstance(made_from, Launch) else Launch(),
         component=component,
-        component_args=component_args,
+        component_args=component_args or [],
         component_defaults=defaults or {},
     )
 
