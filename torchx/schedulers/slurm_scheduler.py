@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torchx.schedulers.api import (
     AppDef,
@@ -31,6 +30,7 @@ from torchx.schedulers.slurm import (
     submit,
 )
 from torchx.schedulers.slurm.asking import AskingScheduler
+from torchx.schedulers.slurm.cluster import Cluster
 from torchx.schedulers.slurm.job_dirs import SLURM_JOB_DIRS, get_job_dirs, save_job_dir
 from torchx.schedulers.slurm.jobs import ended
 from torchx.schedulers.slurm.options import GROUP_OPTIONS, JOB_OPTIONS, SlurmOpts, options_of
@@ -159,8 +159,7 @@ class SlurmScheduler(DirWorkspaceMixin, AskingScheduler):
 
     def __init__(self, session_name: str) -> None:
         super().__init__("slurm", session_name)
-        self._groups: Sequence[partitions.NodeGroup] | None = None
-        self._groups_lock = threading.Lock()
+        self._cluster = Cluster()
 
     def _run_opts(self) -> runopts:
         return SlurmOpts.as_runopts()
@@ -176,22 +175,12 @@ class SlurmScheduler(DirWorkspaceMixin, AskingScheduler):
         Raises:
             ValueError: It cannot; the message names the limit.
         """
-        partitions.check(app, options_of(cfg), self._node_groups())
+        self._cluster.check(app, options_of(cfg))
 
     def _validate(
         self, app: AppDef, scheduler: str, cfg: Mapping[str, CfgVal] | None = None
     ) -> None:
         """Accepts roles without resources: Slurm has defaults for them."""
-
-    def _node_groups(self) -> Sequence[partitions.NodeGroup]:
-        with self._groups_lock:
-            if self._groups is None:
-                try:
-                    self._groups = partitions.read_partitions(client.run(partitions.QUERY))
-                except client.SlurmError as error:
-                    log.info("the partitions are not known, so nothing is checked: %s", error)
-                    return ()
-            return self._groups
 
     def _submit_dryrun(
         self, app: AppDef, cfg: Mapping[str, CfgVal]
@@ -207,20 +196,20 @@ class SlurmScheduler(DirWorkspaceMixin, AskingScheduler):
             replicas=replicas,
             job_dir=opts.job_dir,
             max_retries=min(role.max_retries for role in app.roles),
-            plan=batch.make_plan(app, opts, self._num_nodes(opts)),
+            plan=batch.make_plan(app, opts, self._cluster.num_nodes(opts)),
             roles=batch.kept_roles(app.roles),
         )
+        for what in batch.ignored(app):
+            log.warning("Slurm ignores %s", what)
+        self._cluster.check_components(app, opts, len(request.parts()))
         return AppDryRunInfo(request, repr)
-
-    def _num_nodes(self, opts: SlurmOpts) -> int | None:
-        nodes = partitions.chosen(self._groups or (), opts.partition)
-        return sum(group.nodes for group in nodes) if nodes else None
 
     def _has_no_memory(self, app: AppDef, opts: SlurmOpts) -> bool:
         if all(role.resource.memMB <= 0 for role in app.roles):
             return False
-        if self._groups is not None:
-            return partitions.has_no_memory(partitions.chosen(self._groups, opts.partition))
+        nodes = self._cluster.nodes(opts)
+        if nodes:
+            return partitions.has_no_memory(nodes)
         memory_mib = self._partition_memmb(opts.partition)
         return memory_mib is not None and memory_mib <= partitions.NO_MEMORY_MIB
 

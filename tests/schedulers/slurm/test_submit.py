@@ -11,10 +11,19 @@ import pytest
 from torchx.errors import TorchXError
 from torchx.schedulers.abilities import DescribesMany, FindsSubmissions
 from torchx.schedulers.slurm import store
-from torchx.schedulers.slurm.client import SlurmError, SlurmNotInstalledError
+from torchx.schedulers.slurm.client import SlurmError, SlurmNotInstalledError, failure
 from torchx.schedulers.slurm.mark import Mark, read_mark
 from torchx.schedulers.slurm_scheduler import SlurmScheduler, create_scheduler
-from torchx.specs import AppDef, AppState, CfgVal, RetryPolicy, Role, is_terminal
+from torchx.specs import (
+    AppDef,
+    AppState,
+    BindMount,
+    CfgVal,
+    Resource,
+    RetryPolicy,
+    Role,
+    is_terminal,
+)
 
 pytestmark = pytest.mark.usefixtures("no_slurm")
 
@@ -206,3 +215,47 @@ def test_the_scheduler_has_the_abilities_that_the_runner_asks_for(
     assert isinstance(scheduler, DescribesMany)
     assert isinstance(scheduler, FindsSubmissions)
     assert scheduler.describe_many([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("Batch job submission failed: Invalid account or account/partition", "sacctmgr"),
+        ("invalid partition specified: x", "sinfo"),
+        ("Requested time limit is invalid (missing or exceeds some limit)", "%l"),
+        ("Requested node configuration is not available", "%c"),
+        ("Invalid feature specification", "features"),
+        ("Invalid generic resource (gres) specification", "generic"),
+    ],
+)
+def test_refusals_say_where_to_look(said: str, hint: str) -> None:
+    error = failure("sbatch", 1, f"sbatch: error: {said}\n")
+    assert said in str(error)
+    assert hint in error.hint
+
+
+def test_what_slurm_ignores_is_said(
+    scheduler: SlurmScheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    demanding = app()
+    demanding.roles[0].mounts = [BindMount("/a", "/b")]
+    demanding.roles[0].resource.devices["vpc.amazonaws.com/efa"] = 1
+    scheduler.submit_dryrun(demanding, {})
+    assert "mounts of `job`" in caplog.text
+    assert "devices of `job` (vpc.amazonaws.com/efa)" in caplog.text
+
+
+def test_an_app_with_more_components_than_nodes_is_refused(
+    scheduler: SlurmScheduler, add_command: AddCommand
+) -> None:
+    row = "\\x1f".join(("main*", "up", "infinite", "1", "8", "8000", "(null)", "(null)"))
+    add_command("sinfo", f"printf '{row}\\n'")
+    roles = [
+        Role(name, "/", entrypoint="true", env={"A": "b"}, resource=Resource(cpu, 0, 1))
+        for name, cpu in (("a", 1), ("b", 2))
+    ]
+    scheduler._pre_build_validate(AppDef("app", roles), "slurm", {})
+    with pytest.raises(ValueError, match=r"2 components.*1 nodes"):
+        scheduler.submit_dryrun(AppDef("app", roles), {})
+    roles[1].resource = roles[0].resource
+    assert scheduler.submit_dryrun(AppDef("app", roles), {}).request.parts() == [2]

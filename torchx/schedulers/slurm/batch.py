@@ -186,6 +186,25 @@ def make_replicas(
     return replicas
 
 
+def ignored(app: AppDef) -> list[str]:
+    """Lists what an app asks for and Slurm cannot give.
+
+    Args:
+        app: The app.
+
+    Returns:
+        A sentence for each thing.
+    """
+    found = []
+    for role in app.roles:
+        if role.mounts:
+            found.append(f"the mounts of `{role.name}`: replicas see the file system of their node")
+        if role.resource.devices:
+            names = ", ".join(role.resource.devices)
+            found.append(f"the devices of `{role.name}` ({names}): ask for them by the option gres")
+    return found
+
+
 class AppFormError(TorchXError, ValueError):
     """An app cannot be made into a job."""
 

@@ -28,6 +28,22 @@ _UNREACHABLE = (
     "sending persistconn",
 )
 
+# What a refusal says -> what to do about it.
+_HINTS = {
+    "invalid account": "`sacctmgr show associations user=$USER format=account,partition,qos` shows"
+    " the accounts that you may use",
+    "invalid qos": "`sacctmgr show associations user=$USER format=account,qos` shows what you may"
+    " use",
+    "invalid partition": "`sinfo` shows the partitions",
+    "time limit is invalid": "`sinfo -o '%P %l'` shows the limits of the partitions",
+    "node configuration is not available": "`sinfo -o '%P %D %c %m %G %f'` shows what nodes have",
+    "invalid feature": "`sinfo -o '%P %f'` shows the features of nodes",
+    "invalid generic resource": "`sinfo -o '%P %G'` shows the generic resources of nodes",
+    "reservation": "`scontrol show reservation` shows the reservations",
+    "dependency": "name jobs that exist, as in afterok:123",
+    "unable to open file": "the file system may not be there",
+}
+
 
 class SlurmError(BackendError):
     """A command of Slurm failed."""
@@ -125,4 +141,5 @@ def failure(command: str, code: int, stderr: str | None) -> SlurmError:
         return SlurmError(
             message, hint="the controller of the cluster may be down; try again", transient=True
         )
-    return SlurmError(message)
+    hint = next((text for words, text in _HINTS.items() if words in lowered), "")
+    return SlurmError(message, hint=hint)
