@@ -40,7 +40,6 @@ from torchx.schedulers.local.images import (
     LocalDirectoryImageProvider,
     ReplicaParam,
 )
-from torchx.schedulers.local.logs import LogIterator
 from torchx.schedulers.local.options import Opts
 from torchx.schedulers.local.queries import Queries
 from torchx.schedulers.local.request import (
@@ -54,6 +53,7 @@ from torchx.schedulers.local.request import (
     make_request,
 )
 from torchx.schedulers.local.termination import SignalException
+from torchx.schedulers.log_iterator import LogIterator
 from torchx.specs.api import is_terminal
 
 __all__ = [
