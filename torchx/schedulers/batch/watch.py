@@ -1,4 +1,4 @@
-"""Asks a batch system about all jobs that are waited for or followed at once, less and less often."""
+"""Asks a batch system about all jobs that somebody waits for at once, less and less often."""
 
 from __future__ import annotations
 

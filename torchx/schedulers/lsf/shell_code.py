@@ -123,8 +123,8 @@ torchx_gpus=all
 """Begin of the text of each job, for any POSIX shell.
 
 What follows sets ``torchx_job``, ``torchx_state``, ``torchx_logs``, ``torchx_group``,
-``torchx_members``, ``torchx_retries`` and ``torchx_most_retries``, and defines ``torchx_run``, which takes further options
-of docker and runs the program.
+``torchx_members``, ``torchx_retries`` and ``torchx_most_retries``, and defines ``torchx_run``,
+which takes further options of docker and runs the program.
 """
 
 END_JOB = r"""
