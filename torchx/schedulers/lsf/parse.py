@@ -87,7 +87,17 @@ def read_details(text: str) -> list[JobRecord]:
     last = len(DETAIL_FIELDS) - 1
     rows = [[value.strip() for value in line.split(DELIMITER, last)] for line in text.split("\n")]
     return [
-        JobRecord(*row[:4], _first_host(row[4]), *map(_told, row[5:])) for row in rows if row[last:]
+        JobRecord(
+            project=row[0],
+            name=row[1],
+            word=row[2],
+            exit_code=row[3],
+            host=_first_host(row[4]),
+            exit_reason=_told(row[5]),
+            pend_reason=_told(row[6]),
+        )
+        for row in rows
+        if len(row) == len(DETAIL_FIELDS)
     ]
 
 

@@ -23,6 +23,8 @@ from torchx.util.shell import NoQuote, join
 RANK0_ENV = "TORCHX_RANK0_HOST"
 """Name of the variable that holds the host of the first replica of the first role."""
 
+_MOUNTS = (BindMount, DeviceMount, VolumeMount)
+
 Cfg = Mapping[str, CfgVal]
 
 # LSF keeps at most 59 characters of a project, and file systems 255 of a file name.
@@ -166,7 +168,8 @@ def docker_words(
     """
     words = ["docker", "run", f"--name={job_name}"]
     for mount in [*role.mounts, *([BindMount(mounted, mounted)] if mounted else [])]:
-        words += _mount_words(mount)
+        # Whoever makes a role may have added what only another scheduler knows.
+        words += _mount_words(mount) if isinstance(mount, _MOUNTS) else []
     workdir = text_option(cfg, "container_workdir") or mounted
     words += ["-w", workdir] if workdir is not None else []
     if cfg.get("host_network"):
@@ -326,9 +329,7 @@ def _mount_words(mount: BindMount | VolumeMount | DeviceMount) -> list[str]:
     if isinstance(mount, VolumeMount):
         mode = ",ro" if mount.read_only else ""
         return ["--mount", f"type=volume,src={mount.src},dst={mount.dst_path}{mode}"]
-    if isinstance(mount, DeviceMount):
-        return [f"--device={mount.src_path}:{mount.dst_path}:{mount.permissions}"]
-    return []
+    return [f"--device={mount.src_path}:{mount.dst_path}:{mount.permissions}"]
 
 
 def _digest(text: str) -> str:

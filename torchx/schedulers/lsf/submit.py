@@ -24,7 +24,8 @@ log: logging.Logger = logging.getLogger(__name__)
 
 _RULE = "#" + "-" * 12
 _REFUSED = re.compile(
-    r"^torchx: refused (?P<who>.*?): exit code (?P<code>\d+): (?P<reason>.*?)(?:\ntorchx: killed:|\Z)",
+    r"^torchx: refused (?P<who>.*?): exit code (?P<code>\d+): (?P<reason>.*?)"
+    r"(?:\ntorchx: killed:|\Z)",
     re.DOTALL | re.MULTILINE,
 )
 _HARMLESS = re.compile(
@@ -191,7 +192,8 @@ def _refusal(app_id: str, error: subprocess.CalledProcessError) -> LsfError:
         return client.not_installed("bsub", FileNotFoundError(2, "No such file or directory"))
     cause = client.failure("bsub", int(found["code"]), found["reason"])
     return LsfError(
-        f"the replica {found['who']} of the app {app_id} was refused, so none was submitted: {cause}",
+        f"bsub refused the replica {found['who']} of the app {app_id}, so none was submitted:"
+        f" {cause}",
         hint=cause.hint,
         transient=cause.transient,
     )
