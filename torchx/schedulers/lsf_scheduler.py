@@ -7,10 +7,8 @@ resolve each other's names. Images are downloaded inside the jobs.
 
 from __future__ import annotations
 
-import builtins
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torchx.schedulers.api import (
@@ -18,17 +16,13 @@ from torchx.schedulers.api import (
     AppDryRunInfo,
     AppState,
     CfgVal,
-    DescribeAppResponse,
-    ListAppResponse,
     Role,
-    Scheduler,
-    Stream,
     runopts,
 )
-from torchx.schedulers.batch.watch import Watcher
 from torchx.schedulers.ids import make_unique
 from torchx.schedulers.log_iterator import LogIterator
-from torchx.schedulers.lsf import client, hosts, jobs, logs, parse, queries, states, store, submit
+from torchx.schedulers.lsf import client, hosts, parse, queries, states, store, submit
+from torchx.schedulers.lsf.asking import AskingScheduler
 from torchx.schedulers.lsf.options import Opts, checked_jobdir, text_option
 from torchx.schedulers.lsf.request import (
     cleanup_str,
@@ -109,7 +103,7 @@ def find_rank0_host(role: Role) -> str:
 
 
 def get_submit_script(
-    app_id: str, cmd: builtins.list[str], app: AppDef, cfg: Mapping[str, CfgVal], rank0_host: str
+    app_id: str, cmd: list[str], app: AppDef, cfg: Mapping[str, CfgVal], rank0_host: str
 ) -> str:
     """Writes a script that submits an app, in the form that earlier releases submitted.
 
@@ -128,7 +122,7 @@ def get_submit_script(
     return published_script(app_id, cmd, app, cfg, rank0_host)
 
 
-class LsfScheduler(MountedWorkspaceMixin, Scheduler[Mapping[str, CfgVal]]):
+class LsfScheduler(MountedWorkspaceMixin, AskingScheduler):
     """Runs apps on an LSF cluster.
 
     Args:
@@ -137,8 +131,6 @@ class LsfScheduler(MountedWorkspaceMixin, Scheduler[Mapping[str, CfgVal]]):
 
     def __init__(self, session_name: str) -> None:
         super().__init__("lsf", session_name)
-        self._watcher = Watcher(jobs.describe_many)
-        self._seen: dict[str, DescribeAppResponse | None] = {}
 
     def _run_opts(self) -> runopts:
         return Opts.as_runopts()
@@ -186,61 +178,6 @@ class LsfScheduler(MountedWorkspaceMixin, Scheduler[Mapping[str, CfgVal]]):
             log.info("the load of the hosts is not known: %s", error)
             return ""
 
-    def describe(self, app_id: str) -> DescribeAppResponse | None:
-        """Tells what is known about an app.
-
-        Args:
-            app_id: Its id.
-
-        Returns:
-            Its description, or ``None`` if there is no such app.
-
-        Raises:
-            BackendError: LSF does not answer.
-        """
-        found = self._watcher.ask(app_id) if self._watcher.is_shared() else jobs.ask(app_id)
-        self._seen[app_id] = found
-        return found
-
-    def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, DescribeAppResponse]:
-        """Describes any number of apps by one question.
-
-        Args:
-            app_ids: Their ids.
-
-        Returns:
-            Description by id; an app that is not known is left out.
-
-        Raises:
-            BackendError: LSF does not answer.
-        """
-        return jobs.describe_many(app_ids)
-
-    def list(self, cfg: Mapping[str, CfgVal] | None = None) -> builtins.list[ListAppResponse]:
-        """Lists the apps of this user that LSF still knows.
-
-        Args:
-            cfg: Not used.
-
-        Returns:
-            One entry for each.
-
-        Raises:
-            BackendError: LSF does not answer.
-        """
-        return jobs.listed()
-
-    def wait_for_change(self, app_id: str, timeout_s: float) -> None:
-        """Returns when an app may have changed since this object last described it.
-
-        One thread asks for all apps that are waited for, less often the longer nothing changes.
-
-        Args:
-            app_id: Its id.
-            timeout_s: Longest time to wait, in seconds.
-        """
-        self._watcher.wait_for_change(app_id, self._seen.get(app_id), timeout_s)
-
     def _cancel_existing(self, app_id: str) -> None:
         seen = self._seen.get(app_id)
         if seen is not None and is_terminal(seen.state):
@@ -258,42 +195,6 @@ class LsfScheduler(MountedWorkspaceMixin, Scheduler[Mapping[str, CfgVal]]):
             log.debug("LSF has forgotten the jobs of %s", app_id)
         store.forget(app_id)
         self._watcher.forget(app_id)
-
-    def log_iter(
-        self,
-        app_id: str,
-        role_name: str,
-        k: int = 0,
-        regex: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        should_tail: bool = False,
-        streams: Stream | None = None,
-    ) -> Iterable[str]:
-        r"""Reads the log of one replica.
-
-        Args:
-            app_id: Id of the app.
-            role_name: Name of the role.
-            k: Number of the replica within the role.
-            regex: Keep only lines in which this is found.
-            since: Not used: the files hold no times.
-            until: Not used: the files hold no times.
-            should_tail: Go on until the app has ended.
-            streams: Which output; ``None`` means both, but only standard output of an app that
-                another user or an earlier release submitted.
-
-        Returns:
-            The lines with their ``\n``.
-
-        Raises:
-            RuntimeError: There is no such replica.
-            ValueError: It is not known where the log is.
-        """
-        if since is not None or until is not None:
-            log.warning("logs of LSF jobs hold no times: since and until are ignored")
-        finished = (lambda: self._watcher.is_over(app_id)) if should_tail else None
-        return logs.open_log(app_id, role_name, k, streams, regex, finished)
 
     def planned_app_id(self, dryrun_info: AppDryRunInfo[LsfBsub]) -> str:
         """Names the id that :meth:`schedule` will return.
@@ -318,10 +219,6 @@ class LsfScheduler(MountedWorkspaceMixin, Scheduler[Mapping[str, CfgVal]]):
         """
         kept = store.recall(app_id)
         return None if kept is None else kept.logs
-
-    def close(self) -> None:
-        """Ends the thread that asks about apps. Repeatable."""
-        self._watcher.close()
 
 
 def create_scheduler(session_name: str, **kwargs: Any) -> LsfScheduler:

@@ -11,6 +11,7 @@ from torchx.schedulers import error_files
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse
 from torchx.schedulers.lsf import client, parse, queries, store
 from torchx.schedulers.lsf.client import LsfError, UnknownProjectError
+from torchx.schedulers.lsf.history import read_history
 from torchx.schedulers.lsf.parse import JobRecord
 from torchx.schedulers.lsf.states import CANCELLED_EXIT_CODE
 from torchx.specs.api import AppState, Resource, RetryPolicy, Role
@@ -110,7 +111,18 @@ def _without_jobs(app_id: str, text: str) -> DescribeAppResponse | None:
     response = completed(app_id, ())
     if response is not None or store.is_deleted(app_id):
         return response
-    return parse.bjobs_msg_to_describe(app_id, text)
+    return parse.bjobs_msg_to_describe(app_id, text) or _forgotten(app_id)
+
+
+def _forgotten(app_id: str) -> DescribeAppResponse | None:
+    """Describes an app that bjobs does not know, and that another user or machine submitted."""
+    try:
+        records = read_history(client.run(queries.history_of(app_id)))
+    except LsfError as error:
+        log.debug("the history tells nothing about %s: %s", app_id, error)
+        return None
+    records = [record for record in records if record.project == app_id]
+    return parse.describe(app_id, records) if records else None
 
 
 def _details(app_id: str) -> list[JobRecord]:

@@ -174,7 +174,9 @@ def message(records: Sequence[JobRecord], state: AppState) -> str:
         return f"{state.name}: {who}{explain_exit(record.exit_code, record.exit_reason)}"
     known = STATE_TEXTS.get(record.word, "" if record.word == "PEND" else record.word)
     reason = known or explain_pending(record.pend_reason)
-    return f"waiting: {who}{reason}" if reason and state == AppState.PENDING else f"{who}{reason}"
+    if not reason:
+        return ""
+    return f"waiting: {who}{reason}" if state == AppState.PENDING else f"{who}{reason}"
 
 
 def bjobs_msg_to_describe(app_id: str, msg: str) -> DescribeAppResponse | None:

@@ -72,6 +72,18 @@ def all_states(*, by_job: bool = False) -> list[str]:
     return _all(" ".join(DESCRIBE_FIELDS if by_job else LIST_FIELDS))
 
 
+def history_of(app_id: str) -> list[str]:
+    """Asks for the history of the jobs of an app, which LSF keeps longer than the jobs.
+
+    Args:
+        app_id: Its id.
+
+    Returns:
+        The command.
+    """
+    return ["bhist", "-a", "-l", "-P", app_id]
+
+
 def _of(app_id: str, fields: str) -> list[str]:
     return ["bjobs", "-noheader", "-a", "-P", app_id, "-o", fields]
 
