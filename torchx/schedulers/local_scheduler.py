@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from torchx.schedulers.local.gpus import ENV_CUDA_VISIBLE_DEVICES
-    from torchx.schedulers.local.logs import LogIterator
     from torchx.schedulers.local.request import (
         COMBINED_LOG,
         STDERR_LOG,
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
         PopenRequest,
         join_path,
     )
+    from torchx.schedulers.log_iterator import LogIterator
 
     _join_PATH = join_path
 
@@ -95,23 +95,23 @@ _register_termination_signals = termination.register
 
 # What only launches need is loaded by them, or when somebody asks this module for it.
 _LOADED_LATER = {
-    "COMBINED_LOG": "request.COMBINED_LOG",
-    "ENV_CUDA_VISIBLE_DEVICES": "gpus.ENV_CUDA_VISIBLE_DEVICES",
-    "LogIterator": "logs.LogIterator",
-    "PopenRequest": "request.PopenRequest",
-    "STDERR_LOG": "request.STDERR_LOG",
-    "STDOUT_LOG": "request.STDOUT_LOG",
-    "_join_PATH": "request.join_path",
+    "COMBINED_LOG": "local.request.COMBINED_LOG",
+    "ENV_CUDA_VISIBLE_DEVICES": "local.gpus.ENV_CUDA_VISIBLE_DEVICES",
+    "LogIterator": "log_iterator.LogIterator",
+    "PopenRequest": "local.request.PopenRequest",
+    "STDERR_LOG": "local.request.STDERR_LOG",
+    "STDOUT_LOG": "local.request.STDOUT_LOG",
+    "_join_PATH": "local.request.join_path",
 }
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         """Loads what this module offers on behalf of others."""
-        module, _, attribute = _LOADED_LATER.get(name, "").partition(".")
+        module, _, attribute = _LOADED_LATER.get(name, "").rpartition(".")
         if not attribute:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"torchx.schedulers.local.{module}"), attribute)
+        return getattr(importlib.import_module(f"torchx.schedulers.{module}"), attribute)
 
 
 # Tells an argument that was left out from an explicit False: only the former waits for more.

@@ -1,0 +1,1 @@
+"""The parts of the scheduler ``lsf``; its public path is ``torchx.schedulers.lsf_scheduler``."""
