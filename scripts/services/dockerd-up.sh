@@ -12,7 +12,8 @@ set -euo pipefail
 root=${DOCKERD_ROOT:-}
 if [ -n "$root" ]; then
     mkdir -p "$root"
-    socket=$root/docker.sock pid_file=$root/docker.pid log=$root/dockerd.log state=$root/exec
+    socket=$root/docker.sock pid_file=$root/docker.pid log=$root/dockerd.log
+    state=$(docker_state "$root")
     # In a network namespace of its own: an engine without a bridge removes that of the other one.
     command=(unshare --net dockerd --host "unix://$socket" --data-root "$root/data" --exec-root "$state"
         --bridge none --iptables=false --ip6tables=false --ip-forward=false)

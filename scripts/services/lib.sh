@@ -33,6 +33,9 @@ runs() {
     stat=$(cat "/proc/$1/stat" 2>/dev/null) && [[ ${stat##*) } != Z* ]]
 }
 
+# docker_state DIRECTORY: where an engine with that root keeps its sockets, whose paths must be short.
+docker_state() { echo "/run/torchx-dockerd-$(echo "$1" | sha256sum | cut -c1-12)"; }
+
 # stop_by_pid_file FILE NAME SECONDS: ends the process named by the file, if it runs.
 stop_by_pid_file() {
     local pid tick

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
 import signal
 import subprocess
 import uuid
@@ -119,8 +118,7 @@ class OwnEngine:
         """Stops the engine and removes what it kept."""
         self.up()
         self.remove_containers()
-        self.down()
-        shutil.rmtree(self._root)
+        self._run(str(SERVICES / "dockerd-down.sh"), "--purge")
 
     def _run(self, *command: str) -> str:
         done = subprocess.run(command, env=self._env, capture_output=True, text=True, check=False)

@@ -5,7 +5,6 @@ The engine is one of its own, so that no other test is hurt.
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import tempfile
@@ -23,9 +22,6 @@ from torchx.schedulers.docker_scheduler import DockerScheduler, Opts, create_sch
 from torchx.specs import AppDef, AppState, BindMount, Resource
 from torchx.testing.job import LogFollower
 from torchx.util.docker_client import DockerEngineError
-
-# The `docker` package leaves sockets that could not be connected to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 TIMEOUT_S = 60.0
 
@@ -66,7 +62,6 @@ def scheduler(engine: OwnEngine) -> Iterator[DockerScheduler]:
     scheduler = create_scheduler("test")
     yield scheduler
     scheduler.close()
-    gc.collect()
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 10.0
 _LONGEST_FILE_BYTES = 1 << 20
+_NEVER = "0001-01-01T00:00:00Z"
 _NOT_FOUND = 404
 _CONFLICT = 409
 
@@ -133,10 +134,16 @@ class Engine:
         Raises:
             DockerEngineError: The engine refuses.
         """
-        self.call(
-            f"start the container {container_id}",
-            lambda: self.client.api.start(container_id),
-        )
+        was_tried = False
+
+        def start() -> None:
+            nonlocal was_tried
+            if was_tried and self._has_been_started(container_id):
+                return  # and may have ended since: once more would be once too often
+            was_tried = True
+            self.client.api.start(container_id)
+
+        self.call(f"start the container {container_id}", start)
 
     def stop(self, container_id: str, grace_period_s: int) -> None:
         """Ends a container: SIGTERM, then SIGKILL. Does nothing if it has ended or is gone.
@@ -365,6 +372,10 @@ class Engine:
                     raise engine_error(error, doing) from error
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _has_been_started(self, container_id: str) -> bool:
+        state: dict[str, Any] = (self.inspect(container_id) or {}).get("State") or {}
+        return str(state.get("StartedAt") or _NEVER) != _NEVER
 
     def _find(
         self, doing: str, call: Callable[[], T], done: Collection[int] = (_NOT_FOUND,)
