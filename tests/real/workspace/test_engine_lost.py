@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,11 +29,12 @@ class AtLine(logging.Handler):
 
 
 def test_a_build_tells_that_the_engine_is_gone_and_works_when_it_is_back(
-    code: Path, torchx_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: Path, torchx_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engines = pytest.importorskip("tests.real.docker.engine")
     engines.need_engine()
-    own = engines.OwnEngine(tmp_path / "engine")
+    # The names of sockets must be short.
+    own = engines.OwnEngine(Path(tempfile.mkdtemp(prefix="dockerd-")))
     monkeypatch.setenv("DOCKER_HOST", own.host)
     monkeypatch.setattr(log, "level", logging.INFO)
     handler = AtLine("Step 4/", own.kill)
