@@ -79,7 +79,7 @@ def compare() -> None:
         apps = {app.app_id: app.state.name for app in scheduler.list()}
         jobs = [
             {"app_id": job.app_id, "state": job.state.name, "is_confirmed": job.is_confirmed}
-            for job in runner.jobs()
+            for job in runner.jobs(timeout=120)
         ]
     print(json.dumps({"apps": apps, "jobs": jobs}))
 
