@@ -30,6 +30,9 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 UPWARD_ALLOWED = {
     ("torchx.util.log_tee_helpers", "torchx.runner"),
     ("torchx.components.component_test_base", "torchx.runner"),
+    # Scripts that launch jobs.
+    ("torchx.examples.digits.pipeline", "torchx.runner"),
+    ("torchx.examples.digits.sweep", "torchx.runner"),
 }
 STDLIB_ONLY_AT_IMPORT = {"torchx.specs", "torchx.util", "torchx.errors", "torchx.settings"}
 MAX_FILE_LINES = 500

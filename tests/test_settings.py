@@ -17,6 +17,7 @@ from torchx import settings
         "TORCHX_PLUGINS_SOURCE",
         "TORCHX_PLUGINS_TIMEOUT_S",
         "TORCHX_WORKSPACE_LIMIT_MB",
+        "TORCHX_TRACKER_STRICT",
     ],
 )
 def test_each_constant_is_the_name_of_its_variable(variable: str) -> None:

@@ -26,6 +26,9 @@
         ├── PluginLoadError                  a plugin hangs, or tries to end the process
         ├── PluginRegistrationError          a plugin cannot be registered as its module asks for
         ├── PluginSourceError                ``TORCHX_PLUGINS_SOURCE`` has an illegal value
+        ├── TrackerConfigError               the configuration of a tracker is missing or wrong
+        ├── TrackerRootError                 the root directory of a tracker does not exist
+        ├── TrackerChoiceError               no tracker is configured that could answer
         ├── JobStartError                    a back end accepted a job but could not start it
         └── BackendError                     a back end failed to answer; see ``transient``
 

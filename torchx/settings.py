@@ -34,3 +34,20 @@ ENV_TORCHX_CFG_PREFIX = "TORCHX_CFG_"
 
 ENV_TORCHX_WORKSPACE_LIMIT_MB = "TORCHX_WORKSPACE_LIMIT_MB"
 """How much code is sent along without asking, in MB, or ``off``."""
+ENV_TORCHX_TRACKER_STRICT = "TORCHX_TRACKER_STRICT"
+"""Set to ``1``, it lets errors of trackers reach the program, which otherwise are warnings."""
+
+
+def tracker_env(name: str, setting: str) -> str:
+    """Returns the name of the variable that holds a setting of a tracker.
+
+    Args:
+        name: Name of the tracker.
+        setting: ``CONFIG`` or ``FACTORY``.
+
+    Returns:
+        For example ``TORCHX_TRACKER_FSSPEC_CONFIG``. What cannot be part of a variable's name is
+        replaced by underscores.
+    """
+    letters = (letter if letter.isascii() and letter.isalnum() else "_" for letter in name.upper())
+    return f"TORCHX_TRACKER_{''.join(letters)}_{setting}"

@@ -37,6 +37,23 @@ def test_a_failed_copy_leaves_the_overrides_in_place(app: AppDef) -> None:
     assert app.roles[0].overrides is lazy
 
 
+def test_trackers_reach_every_role_with_configuration_and_factory(
+    app: AppDef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".torchxconfig").write_text(
+        "[torchx:tracker]\nt1 = ignored\nmy-t = pkg.mod:create\nunused = pkg:other\n"
+    )
+    monkeypatch.setenv("TORCHXCONFIG", str(tmp_path / ".torchxconfig"))
+    inject_env(app, "s", "session", {"t1": "c1", "my-t": None, "t3": ""}, "parent")
+    env = {name: value for name, value in app.roles[0].env.items() if "TRACKER" in name}
+    assert env == {
+        "TORCHX_TRACKERS": "t1,my-t,t3",
+        "TORCHX_TRACKER_T1_CONFIG": "c1",
+        "TORCHX_TRACKER_MY_T_FACTORY": "pkg.mod:create",
+    }
+    assert app.roles[0].env["TORCHX_PARENT_RUN_ID"] == "parent"
+
+
 def test_a_lazy_env_is_not_changed_for_the_caller(app: AppDef) -> None:
     env = {"LAZY": "1"}
     app.roles[0].overrides = {"env": lambda: env}

@@ -51,6 +51,7 @@ _DEFAULT_COMMANDS = {
     "run": ("CmdRun", "launch an app from a component"),
     "runopts": ("CmdRunopts", "print the options of schedulers"),
     "status": ("CmdStatus", "print the state of an app and of its replicas"),
+    "tracker": ("CmdTracker", "show what runs have told their trackers"),
 }
 
 

@@ -24,7 +24,6 @@ from torchx.runner.prepare import (
     inject_secrets,
     parent_run_id_of,
     remember_secrets_of,
-    tracker_config_env,
 )
 from torchx.runner.remembered import RememberedJobs
 from torchx.runner.submit import build_and_validate, resolve_cfg
@@ -37,6 +36,7 @@ from torchx.settings import (
     ENV_TORCHX_JOB_ID,
     ENV_TORCHX_PARENT_RUN_ID,
     ENV_TORCHX_TRACKERS,
+    tracker_env,
 )
 from torchx.specs import (
     NONE,
@@ -120,7 +120,7 @@ def get_configured_trackers() -> dict[str, str | None]:
         names = [name for part in listed.split(",") if (name := part.strip())]
     trackers: dict[str, str | None] = {}
     for name in names:
-        configured = os.environ.get(tracker_config_env(name))
+        configured = os.environ.get(tracker_env(name, "CONFIG"))
         trackers[name] = (
             get_config(prefix="tracker", name=name, key="config")
             if configured is None

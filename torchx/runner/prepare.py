@@ -7,11 +7,13 @@ import logging
 import os
 from collections.abc import Mapping
 
+from torchx.runner.tracker_factories import tracker_factories
 from torchx.settings import (
     ENV_TORCHX_INTERNAL_SESSION_ID,
     ENV_TORCHX_JOB_ID,
     ENV_TORCHX_PARENT_RUN_ID,
     ENV_TORCHX_TRACKERS,
+    tracker_env,
 )
 from torchx.specs import AppDef, Role, Workspace, macros, make_app_handle
 from torchx.specs.lazy import raw_overrides
@@ -34,18 +36,6 @@ def copy_app(app: AppDef) -> AppDef:
     """
     shared = [raw_overrides(role) for role in app.roles]
     return copy.deepcopy(app, {id(overrides): overrides for overrides in shared})
-
-
-def tracker_config_env(name: str) -> str:
-    """Returns the name of the variable that holds the configuration of a tracker.
-
-    Args:
-        name: Name of the tracker.
-
-    Returns:
-        For example ``TORCHX_TRACKER_FSSPEC_CONFIG``.
-    """
-    return f"TORCHX_TRACKER_{name.upper()}_CONFIG"
 
 
 def parent_run_id_of(given: str | None) -> str | None:
@@ -90,7 +80,9 @@ def inject_env(
         injected[ENV_TORCHX_TRACKERS] = ",".join(trackers)
     for name, config in trackers.items():
         if config:
-            injected[tracker_config_env(name)] = config
+            injected[tracker_env(name, "CONFIG")] = config
+    for name, factory in tracker_factories(trackers).items():
+        injected[tracker_env(name, "FACTORY")] = factory
     for role in app.roles:
         _warn_of_replaced(role, injected)
         # Assigned, not updated: a lazy `env` is one dict for the caller's role and its copy.

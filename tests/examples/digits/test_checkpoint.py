@@ -4,6 +4,7 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_newest_state_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"epochs": 3}, {"batch_size": 8}, {"lr": 0.2}, {"seed": 1}])
-def test_other_settings_have_another_file(change: dict[str, int], tmp_path: Path) -> None:
+def test_other_settings_have_another_file(change: dict[str, Any], tmp_path: Path) -> None:
     CheckpointFile(tmp_path, SETTINGS).save(_checkpoint(1))
     assert CheckpointFile(tmp_path, replace(SETTINGS, **change)).load() is None
 

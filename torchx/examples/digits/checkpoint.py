@@ -27,12 +27,14 @@ class Settings:
         batch_size: Images in one step, of all workers together.
         lr: Learning rate at the start; it falls to zero.
         seed: Start of all random numbers.
+        data: Path or URL of the data; empty for those that ship with scikit-learn.
     """
 
     epochs: int
     batch_size: int
     lr: float
     seed: int
+    data: str = ""
 
     def fingerprint(self) -> str:
         """Names the settings.

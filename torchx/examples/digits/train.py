@@ -6,8 +6,9 @@ Run it as a job, under ``torchrun`` or alone::
     torchrun --nproc_per_node 2 -m torchx.examples.digits.train -- --checkpoint-dir /data/run1
     python -m torchx.examples.digits.train
 
-The result depends on the settings and the number of workers alone: it is the same with or without a
-kill in between.
+Its parameters, curves and checkpoint go to the trackers that ``.torchxconfig`` names, see
+docs/tracking.md. The result depends on the settings, the data and the number of workers alone: it
+is the same with or without a kill in between.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import torch
 import torch.distributed as dist
@@ -37,6 +39,7 @@ from torchx.examples.digits.checkpoint import (
 )
 from torchx.examples.digits.data import load_digits
 from torchx.examples.digits.model import build_model
+from torchx.tracker import AppRun, app_run_from_env
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
@@ -55,6 +58,11 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--lr", type=float, default=1e-2, help="learning rate at the start")
     parser.add_argument("--seed", type=int, default=0, help="start of all random numbers")
+    parser.add_argument(
+        "--data",
+        default="",
+        help="path or URL of data that torchx.examples.digits.preprocess has written",
+    )
     parser.add_argument(
         "--checkpoint-dir",
         help="where to keep the checkpoint, and to look for the one of a killed run; the first"
@@ -76,11 +84,15 @@ class Trainer:
         settings: Settings of the run.
         file: Where the first worker keeps the checkpoint.
         data: Images to train on.
+        run: What is told how it goes.
     """
 
-    def __init__(self, settings: Settings, file: CheckpointFile, data: TensorDataset) -> None:
+    def __init__(
+        self, settings: Settings, file: CheckpointFile, data: TensorDataset, run: AppRun
+    ) -> None:
         self._settings = settings
         self._file = file
+        self._run = run
         torch.manual_seed(settings.seed)  # the same weights everywhere ...
         self._model = build_model()
         torch.manual_seed(settings.seed * dist.get_world_size() + dist.get_rank() + 1)
@@ -122,6 +134,7 @@ class Trainer:
             loss, accuracy = self._train_epoch()
             seconds = time.perf_counter() - start
             self._save()
+            self._run.add_metrics(self._epoch, loss=loss, accuracy=accuracy, seconds=seconds)
             say(
                 f"epoch {self._epoch:2}/{self._settings.epochs}: loss {loss:.4f},"
                 f" training accuracy {accuracy:5.1f} %, {seconds:.2f} s"
@@ -142,7 +155,13 @@ class Trainer:
             correct = (self._model(images).argmax(dim=1) == digits).sum()
         dist.all_reduce(correct)
         self._save(finished=True)
-        return 100 * float(correct.item()) / len(data)
+        accuracy = 100 * float(correct.item()) / len(data)
+        self._run.add_metadata(test_accuracy=accuracy)
+        checkpoint = str(self._file.path.absolute())
+        self._run.add_artifact(
+            "checkpoint", checkpoint, {"epoch": self._epoch, "test_accuracy": accuracy}
+        )
+        return accuracy
 
     def _train_epoch(self) -> tuple[float, float]:
         self._model.train()
@@ -176,6 +195,21 @@ class Trainer:
                     finished=finished,
                 )
             )
+
+
+def tracked_run(settings: Settings) -> AppRun:
+    """Returns the run of this job, with its parameters.
+
+    Args:
+        settings: Settings of the run.
+
+    Returns:
+        The run. The first worker speaks for all, to the others it has no trackers.
+    """
+    run = app_run_from_env() if dist.get_rank() == 0 else AppRun("not the first worker", [])
+    run.add_params(**asdict(settings))
+    run.add_metadata(workers=dist.get_world_size())
+    return run
 
 
 def say(text: str) -> None:
@@ -217,7 +251,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         RuntimeError: The accuracy is too low.
     """
     args = parse_args(sys.argv[1:] if argv is None else argv)
-    settings = Settings(args.epochs, args.batch_size, args.lr, args.seed)
+    settings = Settings(args.epochs, args.batch_size, args.lr, args.seed, args.data)
     torch.set_num_threads(1)
     with process_group():
         world_size = dist.get_world_size()
@@ -226,13 +260,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"--batch-size {settings.batch_size} must be at least 1 for each of the"
                 f" {world_size} workers, and --epochs {settings.epochs} at least 1"
             )
-        train_data, test_data = load_digits()
+        train_data, test_data = load_digits(settings.data)
         file = CheckpointFile(args.checkpoint_dir or default_directory(), settings)
         say(
             f"training on {len(train_data)} digits, testing on {len(test_data)},"
             f" {world_size} workers, checkpoint {file.path}"
         )
-        trainer = Trainer(settings, file, train_data)
+        trainer = Trainer(settings, file, train_data, tracked_run(settings))
         trainer.resume()
         trainer.train()
         accuracy = trainer.test(test_data)

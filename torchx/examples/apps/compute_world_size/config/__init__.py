@@ -1,0 +1,1 @@
+"""The program's configuration, which hydra reads from here."""

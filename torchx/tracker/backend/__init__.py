@@ -1,0 +1,1 @@
+"""Trackers that come with torchx and that a configuration file describes."""
