@@ -30,6 +30,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 UPWARD_ALLOWED = {
     ("torchx.util.log_tee_helpers", "torchx.runner"),
     ("torchx.components.component_test_base", "torchx.runner"),
+    ("torchx.components.integration_tests.integ_tests", "torchx.runner"),
     # Scripts that launch jobs.
     ("torchx.examples.digits.pipeline", "torchx.runner"),
     ("torchx.examples.digits.sweep", "torchx.runner"),

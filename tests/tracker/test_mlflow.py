@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 mlflow = pytest.importorskip("mlflow")
@@ -26,6 +31,7 @@ from torchx.tracker.api import (
     TrackerDescendant,
     TrackerSource,
 )
+from torchx.tracker.backend.fsspec import FsspecTracker
 from torchx.tracker.mlflow import MLflowTracker, create_tracker
 from torchx.tracker.mlflow_params import flatten
 
@@ -281,6 +287,7 @@ def test_the_run_of_a_job_starts_with_the_tracker(
 
 WORKER = """
 import os, sys
+from torchx.tracker.backend.fsspec import FsspecTracker
 from torchx.tracker.mlflow import MLflowTracker
 rank, uri, name, directory = sys.argv[1:]
 tracker = MLflowTracker(experiment_name=name, tracking_uri=uri)
@@ -371,3 +378,62 @@ def test_a_program_that_tracks_goes_on_without_its_server(
     assert list(run.backends) == []
     warnings: list[Any] = [record for record in caplog.records if record.levelname == "WARNING"]
     assert "tracker `mlflow` is left out, it cannot be made" in warnings[-1].message
+
+
+class Line:
+    """A connection to a server that can be cut and mended."""
+
+    def __init__(self, url: str) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self._server = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.is_cut = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            if self.is_cut:
+                client.close()
+                continue
+            server = socket.create_connection(self._server)
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        # Either end may be gone, which is the point of it.
+        with source, target, contextlib.suppress(OSError):
+            while (block := source.recv(65536)) and not self.is_cut:
+                target.sendall(block)
+            target.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_server_that_goes_away_and_comes_back_costs_what_was_said_meanwhile(
+    mlflow_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    line = Line(mlflow_url)
+    tracker = MLflowTracker(tmp_path.name, line.url)
+    files = FsspecTracker(fsspec.filesystem("file"), str(tmp_path))
+    run = AppRun("job", [tracker, files])
+    for step in range(5):
+        line.is_cut = step in (2, 3)
+        run.add_metrics(step, loss=step)
+    assert [point.step for point in files.metrics("job")["loss"]] == [0, 1, 2, 3, 4]
+    assert [point.step for point in tracker.metrics("job")["loss"]] == [0, 1, 4]
+    warnings = [record for record in caplog.records if record.name == "torchx.tracker.isolation"]
+    assert [record.levelname for record in warnings if record.levelno > logging.DEBUG] == [
+        "WARNING"
+    ]
+    mlflow.end_run()
+    line.close()
