@@ -141,4 +141,13 @@ BENCHMARKS = [
         ratio=0.2,
         limit=1.0,
     ),
+    Benchmark(
+        "workspace",
+        "second submit of 20,000 unchanged files, 200 MB, to a Docker engine",
+        program("workspace.py", 20_000, 10_000),
+        ratio=0.2,
+        limit=0.5,
+        rounds=3,
+        quick_rounds=1,
+    ),
 ]

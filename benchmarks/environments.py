@@ -103,7 +103,7 @@ def ours(cache: Path) -> Path:
                 )
             elif source.exists():
                 shutil.copy(source, Path(copy, part))
-        python = _environment(directory, [copy], is_fresh=not directory.exists())
+        python = _environment(directory, [f"{copy}[docker]"], is_fresh=not directory.exists())
         _pip_install(python, ["--force-reinstall", "--no-deps", copy])
     return python
 

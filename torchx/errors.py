@@ -29,6 +29,13 @@
         ├── TrackerConfigError               the configuration of a tracker is missing or wrong
         ├── TrackerRootError                 the root directory of a tracker does not exist
         ├── TrackerChoiceError               no tracker is configured that could answer
+        ├── WorkspaceError                   local code cannot be sent along; see ``transient``
+        │   ├── WorkspaceTooLargeError       it is more than the limit, and nobody said yes to that
+        │   ├── JobDirExistsError            the job directory holds something else
+        │   ├── JobDirParentError            the job directory has nowhere to be
+        │   └── ImageRepoError               an image has to be pushed, but not known where to
+        ├── WorkspaceBuildError              the image of a workspace could not be built
+        ├── ImagePushError                   an image could not be pushed
         ├── JobStartError                    a back end accepted a job but could not start it
         └── BackendError                     a back end failed to answer; see ``transient``
 

@@ -30,6 +30,7 @@ from torchx.schedulers.api import (
 from torchx.schedulers.local_scheduler import SignalException
 from torchx.specs import AppDef, AppDryRunInfo, AppState, CfgVal, runopts
 from torchx.util.redact import REDACTED
+from torchx.workspace.dir_workspace import DirWorkspaceMixin
 
 Torchx = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -195,6 +196,39 @@ def test_a_dry_run_as_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> 
     assert shown["cfg"] == {"log_dir": "x"}
     assert shown["app"]["roles"][0]["name"] == "echo"
     assert shown["request"]["app_id"].startswith("echo-")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_dry_run_shows_what_would_be_sent_along_and_sends_nothing(
+    options: list[str],
+    project: Path,
+    elsewhere: type[MemoryScheduler],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Copying(DirWorkspaceMixin, elsewhere):  # type: ignore[misc, valid-type]  # made here
+        def _run_opts(self) -> runopts:
+            opts = runopts()
+            opts.add("job_dir", type_=str, help="where to copy to", default="job")
+            return opts
+
+    monkeypatch.setattr(
+        torchx.schedulers,
+        "load_group",
+        lambda group, default=None: (
+            {"elsewhere": Copying} if group == "torchx.schedulers" else default
+        ),
+    )
+    (project / "code.py").write_text("x" * 2000)
+    main(["run", "-s", "elsewhere", "--dryrun", *options, "utils.echo"])
+    out = capsys.readouterr().out
+    if options:
+        (shown,) = json.loads(out)["workspaces"]
+        assert (shown["sent_files"], shown["largest"]) == (1, [["code.py", 2000]])
+    else:
+        assert out.startswith(f"\n=== WORKSPACE ===\n{project} for echo: 1 file, 2.0 kB\n")
+        assert "2.0 kB  code.py\n\n=== APPLICATION ===" in out
+    assert not (project / "job").exists()
 
 
 def test_json_prints_the_outcome_instead_of_the_handle(torchx: Torchx) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,6 +86,24 @@ def test_a_failed_app_is_answered_once_and_exits_with_1(torchx: Torchx) -> None:
     done = torchx("run", "-s", "local_cwd", "--json", "utils.sh", "exit 3")
     assert done.returncode == 1
     assert answer("run", done.stdout)["state"] == "FAILED"
+
+
+def test_the_handle_is_not_lost_when_the_command_is_interrupted(project: Path) -> None:
+    words = ["run", "-s", "local_cwd", "--json", "utils.sh", "echo started; sleep 100"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "torchx.cli.main", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "sh/0 started" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    shown = answer("error", out)
+    assert shown["handle"].startswith("local_cwd://torchx/sh-")
+    assert (process.returncode, shown["error"]["exit_code"]) == (130, 130)
 
 
 def test_a_dry_run(torchx: Torchx) -> None:
@@ -187,6 +206,12 @@ def test_errors_are_told(
 def test_json_that_is_meant_for_others_is_not_ours(words: list[str], torchx: Torchx) -> None:
     done = torchx(*words)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_an_error_before_the_words_are_read_is_told(project: Path, torchx: Torchx) -> None:
+    (project / ".torchxconfig").write_text("no section\n")
+    done = torchx("run", "--json", "-s", "local_cwd", "utils.echo")
+    assert error(done)["type"] == "ConfigFileError"
 
 
 def test_one_command_does_not_ask_for_the_next(

@@ -17,6 +17,14 @@ from tests.cli.conftest import Torchx
 from torchx.cli.cmd_list import short_age
 
 
+@pytest.fixture(autouse=True)
+def nothing_of_others_is_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the images and temporary files of this machine out of reach."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///there-is-none.sock")
+
+
 @pytest.fixture
 def echoed(project: Path, torchx: Torchx) -> str:
     """Handle of a finished job."""

@@ -174,6 +174,13 @@ def test_what_cannot_be_used_is_shown_once_with_the_reason(install: Install) -> 
         }
 
 
+def test_a_distribution_that_cannot_be_read_is_shown(install: Install) -> None:
+    install({}, "demo-garbled", "[torchx.schedulers]\nthis is no entry point\n")
+    (failure,) = take().failures
+    assert failure.error.startswith("its entry points cannot be read: ")
+    assert failure.origin.distribution == "demo-garbled"
+
+
 def test_an_illegal_source_leaves_components_and_commands(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,18 @@ def test_several_distributions_add_to_one_package(
     assert sorted(found(registry)) == ["a", "b", "c", "d"]
 
 
+def test_a_module_that_another_of_its_name_hides_is_reported(
+    install: Install, registry: PluginRegistry
+) -> None:
+    root = "torchx_plugins/schedulers"
+    hidden = install({f"{root}/a.py": scheduler("a"), f"{root}/same.py": ""}, "hidden")
+    first = install({f"{root}/a.py": scheduler("b"), f"{root}/same.py": ""}, "first")
+    assert found(registry) == ["b"]
+    (error,) = registry.errors
+    assert error.module == "torchx_plugins.schedulers.a"
+    assert error.error == f"{hidden / root / 'a.py'} is hidden by {first / root / 'a.py'}"
+
+
 @pytest.mark.usefixtures("install")
 def test_plugins_in_an_archive_are_found(
     tmp_path: Path, registry: PluginRegistry, monkeypatch: pytest.MonkeyPatch
@@ -208,6 +220,21 @@ def test_objects_that_raise_when_they_are_touched_are_passed_over(
     install({"torchx_plugins/schedulers/a.py": scheduler("zz", HEAD + proxy)})
     assert found(registry) == ["zz"]
     assert registry.errors == []
+
+
+def test_an_object_that_hangs_when_it_is_touched_is_passed_over(
+    install: Install, registry: PluginRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHX_PLUGINS_TIMEOUT_S", "0.05")
+    hanging = (
+        "import threading\n"
+        "class Hanging:\n"
+        "    def __getattr__(self, name): threading.Event().wait()\n"
+        "    def __call__(self): pass\n"
+        "hanging = Hanging()\n"
+    )
+    install({"torchx_plugins/schedulers/a.py": hanging})
+    assert found(registry) == []
 
 
 def test_a_module_that_cannot_be_listed_is_reported(

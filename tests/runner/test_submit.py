@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 import pytest
 
+from tests.runner.conftest import BuildingScheduler
 from torchx.runner import Runner
-from torchx.specs import AppDef, Resource, Role, Workspace
-
-if TYPE_CHECKING:
-    from tests.runner.conftest import BuildingScheduler
+from torchx.runner.submit import previewed_workspaces
+from torchx.specs import AppDef, CfgVal, Resource, Role, Workspace
+from torchx.workspace.preview import WorkspacePreview
 
 
 def two_roles(first: Workspace | None, second: Workspace | None) -> AppDef:
@@ -83,3 +83,68 @@ def test_a_workspace_that_goes_unused_is_told(
 ) -> None:
     runner.dryrun(app, "memory", workspace="/code")
     assert "scheduler `memory` builds no workspaces: /code is ignored" in caplog.text
+
+
+class PreviewingScheduler(BuildingScheduler):
+    """Can tell what it would build, unless a test takes that away."""
+
+    can_tell = True
+
+    def preview_workspaces(
+        self, roles: list[Role], cfg: Mapping[str, CfgVal]
+    ) -> list[WorkspacePreview] | None:
+        if not self.can_tell:
+            return None
+        self.calls.order.append("preview")
+        for role in roles:
+            role.image += "+preview"
+        return [WorkspacePreview(["r0"], "w", "img+preview", "digest", 1, 2)]
+
+
+@pytest.fixture
+def previewing() -> PreviewingScheduler:
+    return PreviewingScheduler()
+
+
+@pytest.fixture
+def previewing_runner(previewing: PreviewingScheduler) -> Iterator[Runner]:
+    with Runner("test", {"previewing": lambda session_name, **_: previewing}) as opened:
+        yield opened
+
+
+def test_a_dry_run_that_is_only_shown_builds_nothing(
+    previewing_runner: Runner, app: AppDef, previewing: PreviewingScheduler
+) -> None:
+    with previewed_workspaces() as previews:
+        info = previewing_runner.dryrun(app, "previewing", workspace="/code")
+    assert previewing.calls.order == ["preview"]
+    assert [preview.workspace for preview in previews] == ["w"]
+    assert info.app is not None
+    assert info.app.roles[0].image == "img+preview"
+
+
+def test_a_dry_run_that_may_be_submitted_builds_once(
+    previewing_runner: Runner, app: AppDef, previewing: PreviewingScheduler
+) -> None:
+    with previewed_workspaces():
+        previewing_runner.dryrun(app, "previewing", workspace="/code")
+    info = previewing_runner.dryrun(app, "previewing", workspace="/code")
+    previewing_runner.schedule(info)
+    assert previewing.calls.order == ["preview", "build"]
+    assert info.app is not None
+    assert info.app.roles[0].image == "img+/code"
+
+
+def test_what_cannot_be_told_is_built(
+    previewing_runner: Runner,
+    runner: Runner,
+    app: AppDef,
+    previewing: PreviewingScheduler,
+    building: BuildingScheduler,
+) -> None:
+    previewing.can_tell = False
+    with previewed_workspaces() as previews:
+        previewing_runner.dryrun(app, "previewing", workspace="/code")
+        runner.dryrun(app, "building", workspace="/code")
+    assert previews == []
+    assert (previewing.calls.order, building.calls.order) == (["build"], ["build"])

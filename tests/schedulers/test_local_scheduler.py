@@ -323,7 +323,7 @@ class TestLogDirectories:
         (tmp_path / "file").touch()
         (tmp_path / "tmp").mkdir()
         monkeypatch.setenv("TORCHX_HOME", str(tmp_path / "file" / "home"))
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+        monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
         apps = [scheduler.submit(shell("echo out"), {}) for _ in range(2)]
         assert [finish(scheduler, app_id).state for app_id in apps] == [AppState.SUCCEEDED] * 2
         assert len([record for record in caplog.records if "TORCHX_HOME" in record.message]) == 1

@@ -89,6 +89,16 @@ def test_the_first_of_equal_names_wins_and_the_other_is_reported(
     assert "os:getpid is ignored" in caplog.text
 
 
+def test_a_distribution_that_cannot_be_read_does_not_hide_the_others(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install("[demo.group]\na = os:getcwd\n", "good")
+    install("[demo.group]\nthis is no entry point\n", "garbled")
+    assert list(entrypoints.load_group("demo.group")) == ["a"]
+    assert "the entry points of garbled cannot be read: " in caplog.text
+    assert list(entrypoints.unreadable()) == ["garbled"]
+
+
 def test_a_patched_scan_is_noticed_although_scans_are_cached(install: Install) -> None:
     install("[demo.group]\na = os\n")
     assert list(entrypoints.load_group("demo.group")) == ["a"]

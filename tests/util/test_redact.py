@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torchx.specs import AppState, RetryPolicy
 from torchx.util.redact import (
     REDACTED,
     is_secret_name,
@@ -221,6 +222,12 @@ def test_what_tells_where_a_secret_is_and_labels_are_shown() -> None:
     }
     assert redact_data(data)["imagePullSecrets"] == [{"name": "regcred"}]
     assert redact_data(data)["secret"]["secretName"] == "tls"
+
+
+def test_members_of_enums_of_texts_become_texts() -> None:
+    shown = redact_data({"policy": RetryPolicy.ROLE, "state": AppState.FAILED})
+    assert repr(shown["policy"]) == "'ROLE'"
+    assert shown["state"] is AppState.FAILED
 
 
 def test_data_that_contains_itself_comes_to_an_end() -> None:

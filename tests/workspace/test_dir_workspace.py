@@ -144,6 +144,8 @@ def test_a_job_directory_of_other_code_is_not_touched(code: Path, tmp_path: Path
     with pytest.raises(FileExistsError, match="is not a copy of") as caught:
         build(role(code), job_dir=str(job))
     assert isinstance(caught.value, JobDirExistsError)
+    with pytest.raises(JobDirExistsError):
+        DirWorkspaceMixin().preview_workspaces([role(code)], {"job_dir": str(job)})
     assert (job / "main.py").read_text() == "print('hi')\n"
 
 

@@ -79,10 +79,7 @@ def _print(report: _Entry) -> None:
     _print_rows(
         "\nNot used because of an error:\n",
         ["TYPE", "NAME", "DISTRIBUTION", "MODULE", "ERROR"],
-        [
-            [*_subject(each), _distribution(each), each["module"], " ".join(each["error"].split())]
-            for each in report["failures"]
-        ],
+        [[*_subject(each), " ".join(each["error"].split())] for each in report["failures"]],
     )
 
 
@@ -92,8 +89,9 @@ def _print_rows(title: str, headers: list[str], rows: list[list[str]]) -> None:
         print_table(headers, rows)
 
 
-def _subject(failure: _Entry) -> tuple[str, str]:
-    return failure["type"] or "-", failure["name"] or "-"
+def _subject(failure: _Entry) -> list[str]:
+    module = failure["module"] or "-"
+    return [failure["type"] or "-", failure["name"] or "-", _distribution(failure), module]
 
 
 def _names(plugin: _Entry) -> str:
@@ -104,7 +102,7 @@ def _names(plugin: _Entry) -> str:
 def _distribution(entry: _Entry) -> str:
     if entry["distribution"] is None:
         return str(entry["file"] or "-")
-    return f"{entry['distribution']} {entry['version']}"
+    return f"{entry['distribution']} {entry['version'] or ''}".rstrip()
 
 
 def _place(plugin: _Entry) -> str:

@@ -40,17 +40,27 @@ class CmdPrune(SubCommand):
         """
         from torchx.cli.job_text import job_data
         from torchx.runner import get_runner
+        from torchx.workspace.prune import prune_workspaces
 
         with get_runner() as runner:
             pruned = runner.prune(args.older_than, dryrun=args.dryrun)
+        leftovers = prune_workspaces(args.older_than, dryrun=args.dryrun)
         if args.json:
             jobs = [job_data(job) for job in pruned]
-            print_json("prune", {"dryrun": args.dryrun, "jobs": jobs})
+            removed = [leftover._asdict() for leftover in leftovers]
+            print_json("prune", {"dryrun": args.dryrun, "jobs": jobs, "leftovers": removed})
             return
         for job in pruned:
             print(job.handle or job.name)
-        verb = "would be forgotten" if args.dryrun else "forgotten"
-        logger.info("%d jobs %s", len(pruned), verb)
+        for leftover in leftovers:
+            print(f"{leftover.kind} {leftover.name}")
+        verb = "would be" if args.dryrun else "were"
+        logger.info(
+            "%d jobs %s forgotten, %d leftovers of workspaces removed",
+            len(pruned),
+            verb,
+            len(leftovers),
+        )
 
 
 def _age(text: str) -> timedelta:

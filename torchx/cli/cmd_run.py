@@ -13,6 +13,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from torchx.cli import json_output
 from torchx.cli.argparse_util import ArgOnceAction, torchxconfig_run
 from torchx.cli.cmd_base import SubCommand
 from torchx.cli.cmd_builtins import CmdBuiltins
@@ -304,6 +305,7 @@ class CmdRun(SubCommand):
                 parent_run_id=args.parent_run_id,
                 **secrets,
             )
+        json_output.note_launched(app_handle)
         self._follow(runner, args, app_handle)
 
     def _dryrun(

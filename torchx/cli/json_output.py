@@ -61,6 +61,7 @@ class _Session:
     is_asked_for = False
     is_answered = False
     failure: Failure | None = None
+    app_handle: str | None = None
 
 
 def add_json_option(
@@ -136,12 +137,21 @@ def note_failure(failure: Failure) -> None:
     _Session.failure = failure
 
 
-def expect_json(words: Sequence[str], parser: argparse.ArgumentParser | None = None) -> None:
+def note_launched(app_handle: str) -> None:
+    """Remembers an app that was launched: its handle must not be lost if the command fails later.
+
+    Args:
+        app_handle: Its handle.
+    """
+    _Session.app_handle = app_handle
+
+
+def expect_json(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
     """Notes that JSON is wanted, although the command line is too wrong to be parsed.
 
     Args:
         words: The words that were given.
-        parser: The parser that they are for; None if not even that is known.
+        parser: The parser that they are for.
     """
     if "--json" in _own_words(words, parser):
         _Session.is_asked_for = True
@@ -155,15 +165,16 @@ def errors_as_json() -> Iterator[None]:
         SystemExit: As raised inside.
     """
     _Session.is_asked_for = _Session.is_answered = False
-    _Session.failure = None
+    _Session.failure = _Session.app_handle = None
     try:
         yield
     except SystemExit as end:
         exit_code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if exit_code and _Session.is_asked_for and not _Session.is_answered:
             failure = _Session.failure or _failure_of(end)
-            error = failure._asdict() | {"exit_code": exit_code}
-            print_json("error", {"error": error})
+            error = {"error": failure._asdict() | {"exit_code": exit_code}}
+            launched = _Session.app_handle
+            print_json("error", {**(handle_parts(launched) if launched else {}), **error})
         raise
 
 
@@ -175,13 +186,12 @@ def _failure_of(end: SystemExit) -> Failure:
     return Failure("SystemExit", text, "see what was printed on standard error")
 
 
-def _own_words(words: Sequence[str], parser: argparse.ArgumentParser | None) -> Iterator[str]:
+def _own_words(words: Sequence[str], parser: argparse.ArgumentParser) -> Iterator[str]:
     """Yields the words without those that are for a component, see ``torchx run``."""
     rest = iter(words)
-    actions = parser._actions if parser is not None else []
-    takes_rest = any(action.nargs == argparse.REMAINDER for action in actions)
+    takes_rest = any(action.nargs == argparse.REMAINDER for action in parser._actions)
     takes_value = {
-        text for action in actions if action.nargs is None for text in action.option_strings
+        text for action in parser._actions if action.nargs is None for text in action.option_strings
     }
     for word in rest:
         if word == "--" or (takes_rest and not word.startswith("-")):

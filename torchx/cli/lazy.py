@@ -90,7 +90,12 @@ class ReportingParser(argparse.ArgumentParser):
             The filled namespace and the words that were not understood.
         """
         self.words = sys.argv[1:] if args is None else args
-        return super().parse_known_args(args, namespace)
+        try:
+            return super().parse_known_args(args, namespace)
+        except Exception:
+            # A command may fail when it is asked for its arguments, before it sees the words.
+            json_output.expect_json(self.words, self)
+            raise
 
     def error(self, message: str) -> NoReturn:
         """Prints usage and message, without secrets, and exits with code 2.

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from torchx.cli.log_output import LogOutput
 from torchx.schedulers.lines import LineFramer, split_lines
 
-_LONGEST_LINE_BYTES = 1 << 20
+_LONGEST_LINE_BYTES = 256 << 10
 
 
 class JsonLines:
     """Writes the lines of several replicas as JSON objects.
 
-    A line of more than 1 MiB comes in parts, each an object of its own.
+    A line of more than 256 KiB comes in parts, each an object of its own.
 
     Args:
         output: Where the objects go.

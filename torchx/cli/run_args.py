@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from typing import TYPE_CHECKING, Any
+
+from torchx.util.records import record
 
 if TYPE_CHECKING:
     from torchx.specs import CfgVal
 
 
-@dataclass
+@record
 class TorchXRunArgs:
     """One call of ``torchx run``.
 

@@ -17,7 +17,7 @@ _STATE_COLORS = {
     "CANCELLED": "ORANGE",
     "UNKNOWN": "GRAY",
 }
-_STATE = re.compile(
+_STATE = (
     rf"(?m)^(?P<head>    State: |[ *]{{1,2}}\S*\[[0-9]+\]:)(?P<state>{'|'.join(_STATE_COLORS)})\b"
 )
 
@@ -47,4 +47,4 @@ def paint_states(text: str, stream: TextIO) -> str:
     """
     if not use_color(stream):
         return text
-    return _STATE.sub(lambda found: found["head"] + paint_state(found["state"], stream), text)
+    return re.sub(_STATE, lambda found: found["head"] + paint_state(found["state"], stream), text)

@@ -13,6 +13,7 @@ from typing import Any
 from torchx.plugins._equality import is_same_plugin
 from torchx.plugins._model import Collision, PluginFactory, PluginType, RegistrationError
 from torchx.util.foreign import call_foreign, reason_of
+from torchx.util.redact import redact_text
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -64,13 +65,16 @@ class NamespaceScan:
             module: The module.
             name: Its full name.
         """
+        own = {name, module.__name__}
         try:
-            attributes = call_foreign(f"reading {name}", lambda: dir(module))
+            plugins = call_foreign(
+                f"reading {name}",
+                lambda: [_plugin_of(module, attribute, own) for attribute in dir(module)],
+            )
         except Exception as error:
             self._record(RegistrationError(name, reason_of(error)))
             return
-        for attribute in attributes:
-            plugin = _plugin_of(module, attribute, {name, module.__name__})
+        for plugin in plugins:
             if plugin is not None:
                 self._add(plugin, name)
 
@@ -81,10 +85,18 @@ class NamespaceScan:
         except Exception as error:
             self._record(RegistrationError(name, f"the scan failed: {reason_of(error)}"))
             return
+        for child in below:
+            self._report_hidden(f"{name}.{child}", _files_of(child, paths))
         implicit = [found for found in _implicit_packages(paths) if found not in below]
         for child in [*below, *implicit]:
             if not child.startswith("_"):
                 self._scan_module(f"{name}.{child}")
+
+    def _report_hidden(self, name: str, files: list[str]) -> None:
+        """Python imports the first of several files of one name, and tells nobody of the others."""
+        for hidden in files[1:]:
+            if not _have_equal_contents(files[0], hidden):
+                self._record(RegistrationError(name, f"{hidden} is hidden by {files[0]}"))
 
     def _scan_module(self, name: str) -> None:
         try:
@@ -127,7 +139,7 @@ class NamespaceScan:
     def _record(self, error: RegistrationError) -> None:
         self.errors.append(error)
         subject = f"plugin `{error.name}` of {error.module}" if error.name else error.module
-        logger.warning("%s is not used: %s", subject, error.error)
+        logger.warning("%s is not used: %s", subject, redact_text(error.error))
 
 
 def _import(name: str) -> ModuleType:
@@ -150,6 +162,25 @@ def _plugin_of(module: ModuleType, attribute: str, defined_in: set[str]) -> Plug
         logger.debug("%s.%s cannot be read: %s", module.__name__, attribute, reason_of(error))
         return None
     return value if is_plugin else None
+
+
+def _files_of(module: str, paths: list[str]) -> list[str]:
+    candidates = [
+        os.path.join(path, *parts)
+        for path in paths
+        for parts in ((module, "__init__.py"), (f"{module}.py",))
+    ]
+    return [file for file in candidates if os.path.isfile(file)]
+
+
+def _have_equal_contents(one: str, other: str) -> bool:
+    import filecmp
+
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        # One that may not be read is none that could be used instead.
+        return False
 
 
 def _implicit_packages(paths: list[str]) -> Iterator[str]:

@@ -151,6 +151,14 @@ class _Stocktaking:
             self._take_registry(shared)
         for label, group in ENTRY_POINT_ONLY.items():
             self._take_entry_points(label, group)
+        self._inventory.failures.extend(
+            Failure(
+                f"its entry points cannot be read: {reason}",
+                "",
+                origin=Origin(distribution=distribution),
+            )
+            for distribution, reason in entrypoints.unreadable().items()
+        )
         return self._inventory
 
     def _take_registry(self, shared: PluginRegistry) -> None:

@@ -232,7 +232,7 @@ def _new_job(
     from torchx.schedulers.local.processes import process_identity
     from torchx.version import __version__
 
-    app, launch = info._app, info._launch
+    app, launch = info._app, getattr(info, "_launch", None)
     submission_id = info._submission_id
     assert submission_id is not None, "set by the caller"
     planned = sched.planned_app_id(info) if isinstance(sched, PlansAppIds) else None

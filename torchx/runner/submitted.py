@@ -6,8 +6,7 @@ import builtins
 import time
 import warnings
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchx.runner.bookkeeping import Bookkeeper
 from torchx.runner.compat import call_with_accepted
@@ -25,6 +24,9 @@ from torchx.specs import (
     make_app_handle,
     parse_app_handle,
 )
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _MAX_REMEMBERED_APPS = 10_000
 _JUST_SEEN_S = 1.0

@@ -6,7 +6,7 @@ import abc
 import builtins
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -25,6 +25,7 @@ from torchx.specs.api import (
     cases,
     runopts,
 )
+from torchx.util.records import record
 from torchx.workspace.api import WorkspaceMixin
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Stream(str, Enum):
     COMBINED = "combined"
 
 
-@dataclass
+@record
 class DescribeAppResponse:
     """What a scheduler knows about an app.
 
@@ -99,7 +100,7 @@ class DescribeAppResponse:
     roles: list[Role] = field(default_factory=list)
 
 
-@dataclass
+@record
 class ListAppResponse:
     """One line of a list of apps.
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import builtins
 import copy
+import importlib
 import io
 import logging
 import os
-import subprocess
 import sys
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
-from datetime import datetime
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torchx.errors import TorchXError
 from torchx.schedulers.api import (
@@ -31,30 +29,32 @@ from torchx.schedulers.api import (
     runopts,
 )
 from torchx.schedulers.ids import make_unique
-from torchx.schedulers.local import gpus, inprocess, layout, ports, supervised, termination, views
+from torchx.schedulers.local import layout, termination
 from torchx.schedulers.local.apps import NA, LocalAppDef, LocalReplica, PopenProtocol
-from torchx.schedulers.local.gpus import ENV_CUDA_VISIBLE_DEVICES
 from torchx.schedulers.local.images import (
     CWDImageProvider,
     ImageProvider,
     LocalDirectoryImageProvider,
     ReplicaParam,
 )
-from torchx.schedulers.local.logs import LogIterator
 from torchx.schedulers.local.options import Opts
 from torchx.schedulers.local.queries import Queries
-from torchx.schedulers.local.request import (
-    COMBINED_LOG,
-    STDERR_LOG,
-    STDOUT_LOG,
-    PopenRequest,
-    app_id_stem,
-    format_request,
-    join_path,
-    make_request,
-)
 from torchx.schedulers.local.termination import SignalException
-from torchx.specs.api import is_terminal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from torchx.schedulers.local.gpus import ENV_CUDA_VISIBLE_DEVICES
+    from torchx.schedulers.local.logs import LogIterator
+    from torchx.schedulers.local.request import (
+        COMBINED_LOG,
+        STDERR_LOG,
+        STDOUT_LOG,
+        PopenRequest,
+        join_path,
+    )
+
+    _join_PATH = join_path
 
 __all__ = [
     "COMBINED_LOG",
@@ -90,9 +90,29 @@ LocalOpts = Mapping[str, CfgVal]
 # Names that packages built on this module import.
 _LocalAppDef = LocalAppDef
 _LocalReplica = LocalReplica
-_join_PATH = join_path
 _terminate_process_handler = termination.terminate_process_handler
 _register_termination_signals = termination.register
+
+# What only launches need is loaded by them, or when somebody asks this module for it.
+_LOADED_LATER = {
+    "COMBINED_LOG": "request.COMBINED_LOG",
+    "ENV_CUDA_VISIBLE_DEVICES": "gpus.ENV_CUDA_VISIBLE_DEVICES",
+    "LogIterator": "logs.LogIterator",
+    "PopenRequest": "request.PopenRequest",
+    "STDERR_LOG": "request.STDERR_LOG",
+    "STDOUT_LOG": "request.STDOUT_LOG",
+    "_join_PATH": "request.join_path",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Loads what this module offers on behalf of others."""
+        module, _, attribute = _LOADED_LATER.get(name, "").partition(".")
+        if not attribute:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"torchx.schedulers.local.{module}"), attribute)
+
 
 # Tells an argument that was left out from an explicit False: only the former waits for more.
 _OMITTED = cast(bool, type("_Omitted", (), {"__bool__": lambda self: False})())
@@ -145,9 +165,13 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
         """Accepts roles without resources: the whole machine is theirs."""
 
     def _submit_dryrun(self, app: AppDef, cfg: Mapping[str, CfgVal]) -> AppDryRunInfo[PopenRequest]:
+        from torchx.schedulers.local.request import format_request
+
         return AppDryRunInfo(self._to_popen_request(app, cfg), format_request)
 
     def _to_popen_request(self, app: AppDef, cfg: Mapping[str, CfgVal]) -> PopenRequest:
+        from torchx.schedulers.local.request import app_id_stem, make_request
+
         opts = cfg if isinstance(cfg, Opts) else Opts.from_cfg(cfg)
         opts.check()
         app_id = make_unique(app_id_stem(app.name))
@@ -178,44 +202,15 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
             app: The app.
             cfg: The run options.
         """
-        wanted = gpus.count_wanted(app)
-        if wanted <= 0:
-            return
-        if not cfg.auto_set_cuda_visible_devices:
-            log.warning(
-                "the app `%s` asks for %d GPUs, and all its replicas see all GPUs of this machine;"
-                " set auto_set_cuda_visible_devices=True to give each replica its own",
-                app.name,
-                wanted,
-            )
-            return
-        restriction = os.environ.get(ENV_CUDA_VISIBLE_DEVICES)
-        visible = gpus.visible_devices(self._cuda_device_count(), restriction)
-        held = gpus.held_by_apps()
-        free = [device for device in visible if device not in held]
-        if wanted > len(free):
-            log.warning(
-                "the app `%s` asks for %d GPUs, of %d here %d are free; %s is not set",
-                app.name,
-                wanted,
-                len(visible),
-                len(free),
-                ENV_CUDA_VISIBLE_DEVICES,
-            )
-            return
-        gpus.assign(role_params, app, free)
+        from torchx.schedulers.local import gpus
+
+        is_on = cfg.auto_set_cuda_visible_devices
+        gpus.divide(role_params, app, self._cuda_device_count, is_on=is_on)
 
     def _cuda_device_count(self) -> int:
-        try:
-            listing = subprocess.run(
-                ["nvidia-smi", "-L"], capture_output=True, text=True, check=True
-            )
-        except FileNotFoundError:
-            return 0
-        except (subprocess.CalledProcessError, OSError) as error:
-            log.warning("cannot count the GPUs of this machine: %s", error)
-            return 0
-        return gpus.count_listed(listing.stdout)
+        from torchx.schedulers.local import gpus
+
+        return gpus.count_devices()
 
     def planned_app_id(self, dryrun_info: AppDryRunInfo[PopenRequest]) -> str:
         """Names the id that :meth:`schedule` will return.
@@ -253,6 +248,8 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
             IndexError: If this object remembers ``cache_size`` apps, and all of them run.
             OSError: If a replica cannot be started. Nothing of the app is left running.
         """
+        from torchx.schedulers.local import ports
+
         request = dryrun_info.request
         with self._lock:
             self._make_room(request.app_id)
@@ -266,6 +263,10 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
         return request.app_id
 
     def _start(self, dryrun_info: AppDryRunInfo[PopenRequest]) -> LocalAppDef:
+        from contextlib import nullcontext
+
+        from torchx.schedulers.local import gpus, inprocess, supervised
+
         request, app, cfg = dryrun_info.request, dryrun_info._app, dryrun_info._cfg
         opts = Opts.from_cfg(cfg) if isinstance(cfg, Mapping) else Opts()
         if self._starts_processes_its_own_way() or inprocess.uses_console(request):
@@ -300,6 +301,8 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
     def _popen(
         self, role_name: RoleName, replica_id: int, replica_params: ReplicaParam
     ) -> LocalReplica:
+        from torchx.schedulers.local import inprocess
+
         return inprocess.start_replica(
             role_name,
             replica_id,
@@ -329,12 +332,18 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
         Returns:
             The process, which leads its own session.
         """
+        from torchx.schedulers.local import inprocess
+
         return inprocess.spawn(args=args, env=env, stdout=stdout, stderr=stderr, cwd=cwd)
 
     def _get_file_io(self, file: str | None) -> io.FileIO | None:
+        from torchx.schedulers.local import inprocess
+
         return inprocess.open_log(file)
 
     def _get_replica_env(self, params: ReplicaParam) -> dict[str, str]:
+        from torchx.schedulers.local import inprocess
+
         return inprocess.replica_env(params.env)
 
     def _make_room(self, app_id: str) -> None:
@@ -351,15 +360,9 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
                     " all apps are running; cancel some of them, or increase the cache size"
                 )
 
-    def _evict_lru(self) -> bool:
-        ended = [app for app in self._apps.values() if is_terminal(app.state)]
-        if not ended:
-            return False
-        oldest = min(ended, key=lambda app: app.last_updated)
-        self._forget(oldest.id)
-        return True
-
     def _make_log_view(self, request: PopenRequest) -> None:
+        from torchx.schedulers.local import views
+
         base = views.make_log_view(request.log_dir, self.session_name, request.app_id)
         # Also if this process ends without closing the scheduler.
         weakref.finalize(self, views.remove_log_view, base, os.getpid())
@@ -444,6 +447,8 @@ class LocalScheduler(Queries, Scheduler[Mapping[str, CfgVal]]):
 
     def close(self) -> None:
         """Ends what this object has started, except for detached apps, and tidies up after it."""
+        from torchx.schedulers.local import views
+
         apps = [app for app in self._apps.values() if not app.outlives_launcher]
         for app in apps:
             app.begin_kill()

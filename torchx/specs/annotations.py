@@ -12,7 +12,7 @@ import ast
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Annotated, Any, Literal, Union
 
@@ -27,6 +27,7 @@ from torchx.specs.argument_types import (
     Primitive,
     TupleOf,
 )
+from torchx.util.records import record
 
 _HEADS = {"List": "list", "Dict": "dict", "Tuple": "tuple", "NoneType": "None"}
 _CONTAINERS = ("list", "dict", "tuple")
@@ -38,7 +39,7 @@ class UnsupportedAnnotation(ValueError):
     """No text can be decoded into a value of this annotation."""
 
 
-@dataclass(frozen=True)
+@record
 class Form:
     """An annotation, reduced to what the grammar asks about it.
 
@@ -57,7 +58,7 @@ class Form:
     type: Any = None
 
 
-@dataclass(frozen=True)
+@record
 class FileNames:
     """What a file says about the names in its annotations.
 

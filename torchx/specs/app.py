@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from torchx.specs import lazy
 from torchx.specs.mounts import BindMount, DeviceMount, VolumeMount
 from torchx.specs.workspace import Workspace
+from torchx.util.records import record
 
 if TYPE_CHECKING:
     import pathlib
@@ -68,7 +69,7 @@ def TORCHX_HOME(*subdir_paths: str) -> pathlib.Path:
     return directory
 
 
-@dataclass
+@record
 class Resource:
     """Hardware for one replica.
 
@@ -143,7 +144,7 @@ class RetryPolicy(str, Enum):
     """All replicas of the role."""
 
 
-@dataclass
+@record
 class Role:
     """A set of identical replicas.
 
@@ -187,7 +188,7 @@ class Role:
     metadata: dict[str, Any] = field(default_factory=dict)
     mounts: list[BindMount | VolumeMount | DeviceMount] = field(default_factory=list)
     workspace: Workspace | None = None
-    overrides: lazy.OverridesField = lazy.OverridesField()  # noqa: RUF009 (descriptor, not a value)
+    overrides: lazy.OverridesField = lazy.OverridesField()
 
     def pre_proc(self, scheduler: str, dryrun_info: AppDryRunInfo[Any]) -> AppDryRunInfo[Any]:
         """Hook for subclasses: may change the request before it is submitted.
@@ -207,7 +208,7 @@ class Role:
             vars(Role)["overrides"].intercept()
 
 
-@dataclass
+@record
 class AppDef:
     """A job: one or more roles.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
+from torchx.util.records import record
 from torchx.util.types import to_bool, to_dict, to_list
 
 PRIMITIVES: Mapping[str, type] = {
@@ -56,7 +56,7 @@ class ArgumentType(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@record
 class Primitive:
     """``str``, ``int``, ``float``, ``bool`` or ``object``.
 
@@ -98,7 +98,7 @@ class Primitive:
         raise ValueError(f"expected {self.label}, not {value!r}")
 
 
-@dataclass(frozen=True)
+@record
 class Named:
     """A type that the linter knows by name only.
 
@@ -131,7 +131,7 @@ class Named:
         return self.decode(str(value))
 
 
-@dataclass(frozen=True)
+@record
 class Choice:
     """One of some values: a ``Literal`` or an ``Enum``.
 
@@ -168,7 +168,7 @@ class Choice:
         raise ValueError(f"{value!r} is none of {', '.join(self.values)}")
 
 
-@dataclass(frozen=True)
+@record
 class ListOf:
     """A list; ``a,b`` in text.
 
@@ -196,7 +196,7 @@ class ListOf:
         return [_named(f"item {n}", self.item.convert, item) for n, item in enumerate(value, 1)]
 
 
-@dataclass(frozen=True)
+@record
 class Mapped:
     """A dict; ``k=v,k2=v2`` in text.
 
@@ -232,7 +232,7 @@ class Mapped:
         }
 
 
-@dataclass(frozen=True)
+@record
 class TupleOf:
     """A tuple; ``a,b`` in text.
 
@@ -271,7 +271,7 @@ class TupleOf:
         return tuple(_named(f"item {n}", reader(item), value) for n, (item, value) in pairs)
 
 
-@dataclass(frozen=True)
+@record
 class Optionally:
     """A value or None.
 

@@ -9,11 +9,11 @@ import logging
 import os
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from torchx.errors import TorchXError
+from torchx.util.records import record
 
 if TYPE_CHECKING:
     from torchx.specs.file_linter import ComponentFunctionValidator
@@ -35,7 +35,7 @@ class ComponentLoadException(ComponentNotFoundException):
     """The module that should hold a component cannot be imported."""
 
 
-@dataclass
+@record
 class _Component:
     """A function that describes a job.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import abc
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from torchx.specs.annotations import (
@@ -20,6 +19,7 @@ from torchx.specs.annotations import (
 )
 from torchx.specs.docstrings import TorchXArgumentHelpFormatter, get_fn_docstring
 from torchx.util.io import read_conf_file
+from torchx.util.records import record
 
 __all__ = [
     "OK",
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-@dataclass
+@record
 class LinterMessage:
     """One fault.
 

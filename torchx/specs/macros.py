@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import Enum
 from typing import Any, TypeVar
 
 from torchx.specs import lazy
 from torchx.specs.app import Resource, Role
+from torchx.util.records import record
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class macros:
     rank0_env = "${rank0_env}"
     """*Name* of the environment variable that holds the host of the first replica."""
 
-    @dataclass
+    @record
     class Values:
         """Values of all macros for one replica.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+from torchx.util.records import record
 
 
 class MountType(str, Enum):
@@ -16,7 +17,7 @@ class MountType(str, Enum):
     DEVICE = "device"
 
 
-@dataclass
+@record
 class BindMount:
     """A path of the host, visible inside of the replica.
 
@@ -31,7 +32,7 @@ class BindMount:
     read_only: bool = False
 
 
-@dataclass
+@record
 class VolumeMount:
     """A volume that the scheduler knows by name, visible inside of the replica.
 
@@ -46,7 +47,7 @@ class VolumeMount:
     read_only: bool = False
 
 
-@dataclass
+@record
 class DeviceMount:
     """A device of the host, usable inside of the replica.
 

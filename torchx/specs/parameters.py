@@ -6,17 +6,17 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from torchx.specs.annotations import UnsupportedAnnotation, type_from_hint
 from torchx.specs.argument_types import ArgumentType
+from torchx.util.records import record
 
 Component = Callable[..., Any]
 """A component function."""
 
 
-@dataclass(frozen=True)
+@record
 class ComponentParameter:
     """One parameter of a component.
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 from torchx.errors import TorchXError
 from torchx.specs.app import CfgVal
+from torchx.util.records import record
 from torchx.util.redact import is_secret_name, redact_text, redact_value
 from torchx.util.types import to_bool, to_dict
 
@@ -95,7 +95,7 @@ class cases:
         return _LOWER_THEN_UPPER.sub("_", name).lower()
 
 
-@dataclass
+@record
 class runopt:
     """One run option.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from enum import Enum
 from typing import Any
 
 from torchx.errors import TorchXError
 from torchx.specs.app import NONE
+from torchx.util.records import record
 
 
 class AppState(int, Enum):
@@ -80,7 +81,7 @@ def is_started(state: AppState) -> bool:
     return state in _STARTED_STATES
 
 
-@dataclass
+@record
 class ReplicaStatus:
     """State of one replica.
 
@@ -105,7 +106,7 @@ class ReplicaStatus:
             self.hostaddr = self.hostname
 
 
-@dataclass
+@record
 class ReplicaUsage:
     """What the processes of a replica use.
 
@@ -118,7 +119,7 @@ class ReplicaUsage:
     cpu_time_s: float
 
 
-@dataclass
+@record
 class MeasuredReplicaStatus(ReplicaStatus):
     """State of one replica, and what it uses.
 
@@ -129,7 +130,7 @@ class MeasuredReplicaStatus(ReplicaStatus):
     usage: ReplicaUsage | None = None
 
 
-@dataclass
+@record
 class RoleStatus:
     """State of one role.
 
@@ -171,7 +172,7 @@ class AppStatusError(TorchXError):
         return type(self), (self.status, *self.args)
 
 
-@dataclass
+@record
 class AppStatus:
     """State of an app.
 

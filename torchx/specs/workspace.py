@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from torchx.util.records import record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass
+@record
 class Workspace:
     """Local paths and where they go in the image or directory of a job.
 

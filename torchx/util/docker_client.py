@@ -22,12 +22,14 @@ __all__ = [
     "docker_client",
     "engine_error",
     "is_connection_lost",
+    "status_of",
 ]
 
 _POOL_CONNECTIONS = 256
 _NO_DAEMON = frozenset([errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR])
 _NO_PERMISSION = frozenset([errno.EACCES, errno.EPERM])
 _IN_ARGS_DEPTH = 6
+_SERVER_ERRORS = 500
 
 
 class DockerPackageMissing(TorchXError, ModuleNotFoundError):
@@ -42,7 +44,32 @@ class DockerPackageMissing(TorchXError, ModuleNotFoundError):
 
 
 class DockerEngineError(BackendError):
-    """The Docker engine does not answer, does not let us in, or answers with a failure."""
+    """The Docker engine does not answer, does not let us in, or answers with a failure.
+
+    Args:
+        message: One sentence for a person.
+        hint: What to do about it, or ``""``.
+        transient: True if the same call may succeed later.
+        status: HTTP status of the engine's answer; ``None`` if there was none.
+        explanation: What the engine said.
+
+    Attributes:
+        status: See above.
+        explanation: See above.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        transient: bool = False,
+        status: int | None = None,
+        explanation: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, transient=transient)
+        self.status = status
+        self.explanation = explanation
 
 
 def docker_client() -> DockerClient:
@@ -101,8 +128,27 @@ def engine_error(error: Exception, doing: str) -> DockerEngineError:
             transient=True,
         )
     explanation = str(getattr(error, "explanation", None) or error)
-    is_server_error = bool(getattr(error, "is_server_error", lambda: False)())
-    return DockerEngineError(f"cannot {doing}: {explanation}", transient=is_server_error)
+    status = status_of(error)
+    return DockerEngineError(
+        f"cannot {doing}: {explanation}",
+        transient=status is not None and status >= _SERVER_ERRORS,
+        status=status,
+        explanation=explanation,
+    )
+
+
+def status_of(error: BaseException) -> int | None:
+    """Tells whether an error is an answer of the engine.
+
+    Args:
+        error: What a call raised.
+
+    Returns:
+        The HTTP status of the answer; ``None`` if the engine has not answered.
+    """
+    response = getattr(error, "response", None)
+    status: int | None = None if response is None else response.status_code
+    return status
 
 
 def is_connection_lost(error: BaseException) -> bool:
@@ -116,8 +162,8 @@ def is_connection_lost(error: BaseException) -> bool:
     """
     from urllib3.exceptions import ProtocolError, TimeoutError
 
-    if getattr(error, "response", None) is not None:
-        return False  # an answer, if a bad one
+    if status_of(error) is not None:
+        return False
     numbers = {found.errno for found in _os_errors(error)}
     # What `requests` raises is an OSError, too.
     is_lost = isinstance(error, (OSError, ProtocolError, TimeoutError)) or bool(numbers)

@@ -182,8 +182,50 @@ def _scan() -> EntryPoints:
         return cast("EntryPoints", source.entry_points())
     state = _PathState(_directories(), source.entry_points)
     if _scan_cache is None or _scan_cache[0] != state:
-        _scan_cache = (state, source.entry_points())
+        _scan_cache = (state, _scan_all(source))
     return _scan_cache[1]
+
+
+def _scan_all(source: ModuleType) -> EntryPoints:
+    try:
+        return cast("EntryPoints", source.entry_points())
+    except Exception:
+        # One distribution whose declarations cannot be read must not hide those of the others.
+        readable, errors = _scan_each(source)
+        for name, error in errors.items():
+            _warn_of_unreadable(name, error)
+        return cast("EntryPoints", source.EntryPoints(readable))
+
+
+def unreadable() -> dict[str, str]:
+    """Finds the distributions whose entry points cannot be read.
+
+    Returns:
+        What is wrong, by name of the distribution.
+    """
+    return _scan_each(sys.modules[__name__].metadata)[1]
+
+
+def _scan_each(source: ModuleType) -> tuple[list[EntryPoint], dict[str, str]]:
+    readable: dict[str, list[EntryPoint]] = {}
+    errors: dict[str, str] = {}
+    for distribution in source.distributions():
+        name = str(distribution.metadata["Name"])
+        try:
+            # Of two installations of one distribution the first on the path counts.
+            readable.setdefault(name, list(distribution.entry_points))
+        except Exception as error:
+            errors[name] = f"{type(error).__name__}: {error}"
+    return [each for some in readable.values() for each in some], errors
+
+
+@functools.lru_cache
+def _warn_of_unreadable(distribution: str, error: str) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning(
+        "the entry points of %s cannot be read: %s", distribution, error
+    )
 
 
 def _directories() -> tuple[tuple[str, int], ...]:

@@ -216,6 +216,7 @@ def _words(words: Iterable[str], spellings: tuple[str, ...]) -> list[str]:
 def _text(text: str, spellings: tuple[str, ...]) -> str:
     from torchx.util.secret_text import without_patterns
 
+    text = text[:]  # members of an enum of texts are shown as text
     for known in (spellings, _Remembered.spellings):
         for spelling in known:
             text = text.replace(spelling, REDACTED)

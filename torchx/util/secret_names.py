@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 REDACTED = "<redacted>"
@@ -52,6 +53,7 @@ _PLAIN_KEYS = frozenset(
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
+@functools.lru_cache(maxsize=4096)
 def sounds_secret(name: str) -> bool:
     """Tells whether a variable or option of this name holds a secret.
 

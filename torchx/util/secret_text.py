@@ -29,6 +29,10 @@ _CLOUD_KEY = re.compile(
     r"|eyJ[\w\-]{10,}\.[\w\-]{10,}\.[\w\-]*"  # JSON web tokens
     r")"
 )
+_CLOUD_KEY_STARTS = (
+    *("AKIA", "ASIA", "AIza", "ya29.", "gh", "glpat-"),
+    *("hf_", "sk-", "xox", "npm_", "pypi-", "eyJ"),
+)
 _URI_PASSWORD = re.compile(r"(?P<head>://[^\s/:@?#'\"]*:)[^\s/'\"]+(?=@)")
 _URI_USER = re.compile(r"(?P<head>://)[^\s/:@?#'\"<>]{20,}(?=@)")
 _AUTHORIZATION = re.compile(
@@ -106,12 +110,16 @@ def without_patterns(text: str, is_secret: _IsSecret) -> str:
     """
     if "PRIVATE KEY" in text:
         text = _PRIVATE_KEY.sub(REDACTED, text)
-    text = _CLOUD_KEY.sub(REDACTED, text)
+    if any(start in text for start in _CLOUD_KEY_STARTS):
+        text = _CLOUD_KEY.sub(REDACTED, text)
     if "://" in text:
         for pattern in (_URI_PASSWORD, _URI_USER, _SIGNATURE):
             text = pattern.sub(_after_head, text)
-    for pattern in (_AUTHORIZATION, _BEARER):
-        text = pattern.sub(_after_head, text)
+    lowered = text.lower()
+    if "authorization" in lowered:
+        text = _AUTHORIZATION.sub(_after_head, text)
+    if "bearer" in lowered:
+        text = _BEARER.sub(_after_head, text)
     for named in _NAMED:
         if named.mark in text:
             text = _without_named(text, named, is_secret)

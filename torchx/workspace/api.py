@@ -6,10 +6,10 @@ import abc
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from torchx.specs.api import AppDef, CfgVal, Role, Workspace, runopts
+from torchx.util.records import record
 from torchx.workspace.ignore import TORCHX_IGNORE, _ignore, walk_workspace
 
 __all__ = [
@@ -51,7 +51,7 @@ def _warn_deprecated(name: str) -> None:
     )
 
 
-@dataclass
+@record
 class PkgInfo(Generic[PackageType]):
     """A package built from a workspace. Deprecated.
 
@@ -69,7 +69,7 @@ class PkgInfo(Generic[PackageType]):
         _warn_deprecated(type(self).__name__)
 
 
-@dataclass
+@record
 class WorkspaceBuilder(Generic[PackageType, WorkspaceConfigType]):
     """Builds a package from a workspace. Deprecated.
 

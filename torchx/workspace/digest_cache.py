@@ -45,12 +45,13 @@ class DigestCache:
         self._old = _load(self._path) if self._path else {}
         self._new: dict[str, _Row] = {}
         for entry in project.entries:
-            row = self._old.get(entry.path)
-            if entry.link:
-                self.digests[entry.path] = ""
-            elif row is not None and row[:4] == [*entry[1:5]]:
-                self.digests[entry.path] = row[4]
-                self._new[entry.path] = row
+            path, size, mode, mtime_ns, ctime_ns, link = entry
+            row = self._old.get(path)
+            if link:
+                self.digests[path] = ""
+            elif row is not None and row[:4] == [size, mode, mtime_ns, ctime_ns]:
+                self.digests[path] = row[4]
+                self._new[path] = row
             else:
                 self.unread.append(entry)
 
@@ -92,10 +93,7 @@ def _load(path: Path) -> dict[str, _Row]:
     try:
         content = json.loads(path.read_bytes())
         rows = content["files"] if content["version"] == _VERSION else {}
-        is_sound = isinstance(rows, dict) and all(
-            isinstance(row, list) and len(row) == 5 and isinstance(row[4], str)
-            for row in rows.values()
-        )
+        is_sound = isinstance(rows, dict) and set(map(len, rows.values())) <= {5}
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.debug("no digests are remembered in %s: %s", path, error)
         return {}

@@ -140,6 +140,9 @@ class DirWorkspaceMixin(WorkspaceMixin[None]):
 
         Returns:
             A preview for each workspace; ``None`` if a subclass copies in its own way.
+
+        Raises:
+            JobDirExistsError: The directory exists, and is not a copy of the code as it is now.
         """
         if overrides_hooks(type(self), DirWorkspaceMixin):
             return None
@@ -153,7 +156,7 @@ class DirWorkspaceMixin(WorkspaceMixin[None]):
                 found[role.workspace].roles.append(role.name)
                 continue
             projects, manifest = look_at(role.workspace, DIR_IGNORES, _never_copied(job_dir))
-            is_there = not found and manifest is not None and _is_copy(job_dir, manifest)
+            is_there = not found and manifest is not None and _is_there(job_dir, manifest)
             everything = [entry for project in projects for entry in project.entries]
             found[role.workspace] = preview_of(
                 role, job_dir, projects, manifest, [] if is_there else everything
@@ -179,14 +182,9 @@ def _fill(workspace: Workspace, job_dir: str, *, is_first: bool) -> str:
     if not is_first:
         _add(manifest, job_dir)
         return manifest.digest
-    if os.path.lexists(job_dir):
-        if _is_copy(job_dir, manifest):
-            log.info("nothing has changed: %s is used as it is", job_dir)
-            return manifest.digest
-        raise JobDirExistsError(
-            f"the job directory {job_dir} exists, and is not a copy of {workspace} as it is now",
-            hint="name a directory that does not exist; what is in this one may be in use",
-        )
+    if _is_there(job_dir, manifest):
+        log.info("nothing has changed: %s is used as it is", job_dir)
+        return manifest.digest
     limit.check("copy", [item.entry for item in manifest.items.values()])
     _make(manifest, job_dir)
     remember_job_dir(job_dir, manifest.digest)
@@ -208,9 +206,21 @@ def _never_copied(job_dir: str) -> list[str]:
     return [str(TORCHX_HOME()), job_dir, *known_job_dirs()]
 
 
-def _is_copy(job_dir: str, manifest: Manifest) -> bool:
-    return digest_of_job_dir(job_dir) == manifest.digest and all(
+def _is_there(job_dir: str, manifest: Manifest) -> bool:
+    """Tells whether a job directory is a copy of the code already.
+
+    Raises:
+        JobDirExistsError: It is something else.
+    """
+    if not os.path.lexists(job_dir):
+        return False
+    if digest_of_job_dir(job_dir) == manifest.digest and all(
         is_copied(item, os.path.join(job_dir, path)) for path, item in manifest.items.items()
+    ):
+        return True
+    raise JobDirExistsError(
+        f"the job directory {job_dir} exists, and is not a copy of the workspace as it is now",
+        hint="name a directory that does not exist; what is in this one may be in use",
     )
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 log: logging.Logger = logging.getLogger(__name__)
 
+WORKSPACE_REPO = "torchx-workspace"
+"""Local repository in which built images are named by what they were built from."""
+
 _KEPT_LINES = 200
 _SHOWN_LINES = 15
 _BARE_ID = re.compile(r"[0-9a-f]{64}")

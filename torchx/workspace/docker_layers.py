@@ -6,9 +6,11 @@ nothing has to be taken away from it again and no instructions of the user were 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +129,36 @@ def remember_layer(source: Source, layer: Layer, image_id: str) -> None:
             Path(temporary).write_text(json.dumps(record, separators=(",", ":")), "ascii")
     except OSError as error:
         log.debug("cannot remember what is in %s: %s", image_id, error)
+
+
+def mark_used(source: Source) -> None:
+    """Notes that the image of a workspace is in use, so that it is not pruned.
+
+    Args:
+        source: What the image was made from.
+    """
+    with contextlib.suppress(OSError):
+        os.utime(_record_of(source))
+
+
+def images_used_since(time_s: float) -> set[str]:
+    """Returns the images that were built or used again since a moment.
+
+    Args:
+        time_s: The moment, in seconds since the epoch.
+
+    Returns:
+        Their ids, as far as they are known on this machine.
+    """
+    found = set()
+    for path in TORCHX_HOME("workspaces", "images").glob("*.json"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time_s:
+                continue
+        record = _load(path)
+        if record is not None:
+            found.add(str(record["image"]))
+    return found
 
 
 def _changed(items: Mapping[str, Item], old: _Files) -> dict[str, Item] | None:

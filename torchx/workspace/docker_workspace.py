@@ -19,6 +19,7 @@ from torchx.specs.api import TORCHX_HOME, AppDef, CfgVal, Role, Workspace, runop
 from torchx.workspace.api import WorkspaceMixin
 from torchx.workspace.context import SentFile, open_archive, pack
 from torchx.workspace.docker_build import (
+    WORKSPACE_REPO,
     engine_errors,
     find_image,
     image_id_of,
@@ -29,6 +30,7 @@ from torchx.workspace.docker_layers import (
     TORCHX_DOCKERFILE,
     Layer,
     Source,
+    mark_used,
     plan_layer,
     remember_layer,
 )
@@ -54,9 +56,6 @@ log: logging.Logger = logging.getLogger(__name__)
 
 DEFAULT_DOCKERFILE = b"ARG IMAGE\nFROM $IMAGE\nCOPY . .\n"
 """What is used if there is no such file."""
-
-WORKSPACE_REPO = "torchx-workspace"
-"""Local repository in which built images are named by what they were built from."""
 
 
 def __getattr__(name: str) -> Any:
@@ -276,6 +275,7 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
             built = self._built_image(client, source)
             if built is not None:
                 log.info("nothing has changed: image %s is used", built)
+                mark_used(source)
                 return built
             layer = plan_layer(client, source, image)
             limit.check("send along", [item.entry for item in layer.items.values()])

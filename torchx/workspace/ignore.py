@@ -71,6 +71,7 @@ class IgnoreRules:
         self._brought_back = tuple(
             normalized(pattern[1:]) + "/" for pattern in patterns if pattern[0] == "!"
         )
+        self._is_plain = len(self._groups) == 1 and not self._groups[0].is_negation
         self.root: State = (False,) * len(self._groups)
 
     def judge(self, path: str, name: str, parent: State) -> tuple[State, bool]:
@@ -86,6 +87,9 @@ class IgnoreRules:
         """
         if path in _NEVER_IGNORED:
             return self.root, False
+        if self._is_plain:
+            is_ignored = parent[0] or self._groups[0].matches(path, name)
+            return (is_ignored,), is_ignored
         is_ignored = False
         state = []
         for group, is_matched in zip(self._groups, parent, strict=True):

@@ -179,9 +179,8 @@ def _combined(caches: list[DigestCache]) -> Manifest:
     project_digests = {}
     for cache in caches:
         project = cache.project
-        own = {
-            entry.path: Item(project, entry, cache.digests[entry.path]) for entry in project.entries
-        }
+        digests = cache.digests
+        own = {entry.path: Item(project, entry, digests[entry.path]) for entry in project.entries}
         project_digests[project.source] = _digest_of(own)
         if project.target:
             own = {f"{project.target}/{path}": item for path, item in own.items()}

@@ -51,10 +51,10 @@ class WorkspacePreview:
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
     def __str__(self) -> str:
-        whole = f"{self.files:,} files, {size_text(self.size_bytes)}"
+        whole = f"{_count(self.files)}, {size_text(self.size_bytes)}"
         lines = [f"{self.workspace} for {', '.join(self.roles)}: {whole}"]
         if self.sent_files:
-            sent = f"{self.sent_files:,} files, {size_text(self.sent_bytes)}"
+            sent = f"{_count(self.sent_files)}, {size_text(self.sent_bytes)}"
             lines.append(f"  to send: {sent}, the largest of them:")
             lines += [f"    {size_text(size):>9}  {path}" for path, size in self.largest]
             limit = limit_bytes()
@@ -132,6 +132,10 @@ def preview_of(
             (_shown(path), reason) for project in projects for path, reason in project.left_out
         ],
     )
+
+
+def _count(files: int) -> str:
+    return "1 file" if files == 1 else f"{files:,} files"
 
 
 def _shown(path: str) -> str:

@@ -16,7 +16,8 @@ import pytest
 from torchx.errors import TorchXError
 from torchx.specs.api import Role, Workspace
 from torchx.util.docker_client import docker_client
-from torchx.workspace.docker_workspace import WORKSPACE_REPO, DockerWorkspaceMixin
+from torchx.workspace.docker_build import WORKSPACE_REPO
+from torchx.workspace.docker_workspace import DockerWorkspaceMixin
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import os
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,9 @@ import pytest
 from tests.real.workspace.conftest import Files, layers_of
 from torchx.errors import TorchXError
 from torchx.specs.api import Role, Workspace
-from torchx.workspace.docker_workspace import WORKSPACE_REPO, BuildError, DockerWorkspaceMixin
+from torchx.workspace.docker_build import WORKSPACE_REPO
+from torchx.workspace.docker_workspace import BuildError, DockerWorkspaceMixin
+from torchx.workspace.prune import prune_workspaces
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -127,15 +131,41 @@ def test_a_file_that_became_a_link_is_a_link_in_the_image(
 
 
 def test_changes_on_top_of_changes_stay_within_what_an_image_can_hold(
-    build: Build, files_in: FilesIn, code: Path, engine: DockerClient
+    build: Build,
+    files_in: FilesIn,
+    code: Path,
+    engine: DockerClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for number in range(25):
+    monkeypatch.setattr("torchx.workspace.docker_layers._MAX_DEPTH", 2)
+    depths = []
+    for number in range(5):
         (code / "main.py").write_text(f"print({number})\n")
         image = build(code, quiet=True)
-    assert len(layers_of(engine, image)) < 25
+        depths.append(len(layers_of(engine, image)))
+    assert depths == [2, 3, 4, 2, 3]
     assert files_in(image).keys() == {
         *("base", "Dockerfile.torchx", "main.py", "run.sh", "lib/a.py", "lib/big.py")
     }
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"version": 1}', '{"version": 1, "files": 3}'])
+def test_a_damaged_record_of_an_image_costs_only_time(
+    build: Build, files_in: FilesIn, code: Path, torchx_home: Path, damage: str
+) -> None:
+    build(code)
+    (record,) = torchx_home.glob("workspaces/images/*.json")
+    record.write_text(damage)
+    (code / "new.py").touch()
+    assert {"new.py", "lib/a.py"} <= files_in(build(code)).keys()
+
+
+def test_an_earlier_image_that_was_removed_is_not_built_upon(
+    build: Build, files_in: FilesIn, code: Path, engine: DockerClient, base: str
+) -> None:
+    engine.images.remove(build(code), force=True)
+    (code / "new.py").touch()
+    assert {"new.py", "lib/a.py"} <= files_in(build(code)).keys()
 
 
 def test_a_new_base_image_gives_a_new_image(
@@ -257,3 +287,23 @@ def test_a_preview_tells_what_would_be_sent_and_builds_nothing(
     (second,), image = preview()
     assert second == (4, 1, [("main.py", 12)])
     assert len(builds) == 1
+
+
+def test_images_that_are_not_used_any_more_are_pruned(
+    build: Build, engine: DockerClient, code: Path, torchx_home: Path
+) -> None:
+    def pruned() -> set[str]:
+        nobody_else_has_any_that_old = timedelta(days=-1)
+        found = prune_workspaces(nobody_else_has_any_that_old, dryrun=True)
+        return {leftover.name for leftover in found if leftover.kind == "image"}
+
+    image = build(code)
+    (tag,) = engine.images.get(image).tags
+    assert tag in pruned()
+    container = engine.containers.create(image, command="none")
+    assert tag not in pruned()
+    container.remove()
+    (record,) = torchx_home.glob("workspaces/images/*.json")
+    tomorrow_s = time.time() + 200_000
+    os.utime(record, (tomorrow_s, tomorrow_s))
+    assert tag not in pruned()

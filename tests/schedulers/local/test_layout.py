@@ -58,7 +58,7 @@ def test_a_fallback_directory_that_others_can_write_is_refused(
     shared.mkdir()
     shared.chmod(0o777)
     monkeypatch.setenv("TORCHX_HOME", str(tmp_path / "file" / "home"))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with pytest.raises(PermissionError, match="TORCHX_HOME"):
         layout.make_state_dir("app")
     assert layout.find_state_dir("app") is None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import Enum
+
+from torchx.util.records import record
 
 
 class SourceType(str, Enum):
@@ -15,7 +17,7 @@ class SourceType(str, Enum):
     EXTERNAL = "EXTERNAL"
 
 
-@dataclass
+@record
 class TorchxEvent:
     """One call of the runner: what was asked, how long it took and how it failed, if it did.
 

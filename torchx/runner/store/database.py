@@ -65,6 +65,8 @@ class Database:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._owner_pid = 0
+        # SQLite forbids to use, or even to close, a connection that was carried through a fork.
+        self._inherited: list[sqlite3.Connection] = []
 
     def exists(self) -> bool:
         """Tells whether there is anything to read.
@@ -111,9 +113,9 @@ class Database:
     def close(self) -> None:
         """Closes the file; the next use opens it again."""
         with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None and self._owner_pid == os.getpid():
-                connection.close()
+            if self._connection is not None and self._owner_pid == os.getpid():
+                self._connection.close()
+                self._connection = None
 
     def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         with self._lock:
@@ -131,8 +133,10 @@ class Database:
                 raise StoreError(f"{self.path}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is None or self._owner_pid != os.getpid():
-            # SQLite forbids to carry a connection through a fork; the parent's is left alone.
+        if self._connection is not None and self._owner_pid != os.getpid():
+            self._inherited.append(self._connection)
+            self._connection = None
+        if self._connection is None:
             self._connection = _connect(self.path)
             self._owner_pid = os.getpid()
         return self._connection

@@ -5,13 +5,10 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
 import time
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from torchx.schedulers.local.errors import first_error
-from torchx.schedulers.local.messages import AppRecord
+from torchx.schedulers.error_files import first_error
 from torchx.schedulers.local.processes import (
     ProcessStat,
     descendants,
@@ -21,6 +18,10 @@ from torchx.schedulers.local.processes import (
 )
 from torchx.schedulers.local.record import write_json
 from torchx.specs.api import AppState
+from torchx.util.records import record
+
+if TYPE_CHECKING:
+    from torchx.schedulers.local.messages import AppRecord
 
 NA = "<N/A>"
 """Stands for the path of an error file that a replica does not have."""
@@ -64,7 +65,7 @@ class Closable(Protocol):
         """Closes it. Repeatable."""
 
 
-@dataclass
+@record
 class LocalReplica:
     """One replica.
 
@@ -222,6 +223,8 @@ class LocalAppDef:
         if self.supervised is not None:
             self.supervised.cancel()
             return
+        from subprocess import TimeoutExpired
+
         replicas = self.replicas()
         family = _family(replicas)
         self.begin_kill()
@@ -229,7 +232,7 @@ class LocalAppDef:
         for replica in replicas:
             try:
                 replica.proc.wait(max(0.0, deadline_s - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            except TimeoutExpired:
                 replica.signal_group(signal.SIGKILL)
                 replica.proc.wait()
         _end_survivors([*family, *_family(replicas)], deadline_s)

@@ -8,15 +8,17 @@ import os
 import select
 import shutil
 import signal
-import subprocess
 import time
+from typing import TYPE_CHECKING
 
 from torchx.errors import BackendError
 from torchx.schedulers.local import store
-from torchx.schedulers.local.messages import AppRecord, OwnerRecord
 from torchx.schedulers.local.processes import is_running, send_signal
 from torchx.schedulers.local.record import RECORD_FILE, write_json, write_markers
 from torchx.schedulers.local.survivors import Snapshot
+
+if TYPE_CHECKING:
+    from torchx.schedulers.local.messages import AppRecord, OwnerRecord
 
 _PATIENCE_BEYOND_GRACE_S = 20.0
 _LONGEST_POLL_S = 0.05
@@ -278,7 +280,9 @@ class SupervisedProcess:
         pause_s = 0.001
         while (code := self.poll()) is None:
             if deadline_s is not None and time.monotonic() >= deadline_s:
-                raise subprocess.TimeoutExpired(f"pid {self._pid}", timeout or 0.0)
+                from subprocess import TimeoutExpired
+
+                raise TimeoutExpired(f"pid {self._pid}", timeout or 0.0)
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_POLL_S)
         return code

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from torchx.schedulers.local import store
@@ -62,6 +63,64 @@ def count_wanted(app: AppDef) -> int:
         Number of GPUs over all replicas; a role without a resource asks for none.
     """
     return sum(role.num_replicas * max(0, role.resource.gpu) for role in app.roles)
+
+
+def divide(
+    role_params: Mapping[str, list[ReplicaParam]],
+    app: AppDef,
+    count: Callable[[], int],
+    *,
+    is_on: bool,
+) -> None:
+    """Divides the free GPUs of this machine among the replicas, if that is switched on.
+
+    Args:
+        role_params: The replicas by role; their environments are changed.
+        app: The app.
+        count: Counts the GPUs of this machine.
+        is_on: Do it, instead of warning that it is not done.
+    """
+    wanted = count_wanted(app)
+    if wanted <= 0:
+        return
+    if not is_on:
+        log.warning(
+            "the app `%s` asks for %d GPUs, and all its replicas see all GPUs of this machine;"
+            " set auto_set_cuda_visible_devices=True to give each replica its own",
+            app.name,
+            wanted,
+        )
+        return
+    visible = visible_devices(count(), os.environ.get(ENV_CUDA_VISIBLE_DEVICES))
+    held = held_by_apps()
+    free = [device for device in visible if device not in held]
+    if wanted > len(free):
+        log.warning(
+            "the app `%s` asks for %d GPUs, of %d here %d are free; %s is not set",
+            app.name,
+            wanted,
+            len(visible),
+            len(free),
+            ENV_CUDA_VISIBLE_DEVICES,
+        )
+        return
+    assign(role_params, app, free)
+
+
+def count_devices() -> int:
+    """Counts the GPUs of this machine.
+
+    Returns:
+        Their number, 0 if there is no driver.
+    """
+    try:
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        return 0
+    except (subprocess.CalledProcessError, OSError) as error:
+        log.warning("cannot count the GPUs of this machine: %s", error)
+        return 0
+    return count_listed(listing.stdout)
 
 
 def assign(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from torchx.specs.api import CfgVal, Role
+from torchx.util.records import record
 
 
-@dataclass
+@record
 class ReplicaParam:
     """How to start one replica.
 

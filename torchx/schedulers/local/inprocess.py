@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torchx.errors import JobStartError
 from torchx.schedulers.api import DescribeAppResponse
 from torchx.schedulers.local.apps import NA, LocalAppDef, LocalReplica, PopenProtocol
-from torchx.schedulers.local.images import ReplicaParam
-from torchx.schedulers.local.request import PopenRequest, join_path
+from torchx.schedulers.local.request import join_path
 from torchx.schedulers.streams import Tee
 from torchx.specs.api import AppState, is_terminal
+
+if TYPE_CHECKING:
+    from torchx.schedulers.local.images import ReplicaParam
+    from torchx.schedulers.local.request import PopenRequest
 
 
 class RunLocalJob(Protocol):
@@ -95,6 +97,8 @@ def spawn(
     Returns:
         The process.
     """
+    import subprocess
+
     return subprocess.Popen(
         args=args, env=env, stdout=stdout, stderr=stderr, start_new_session=True, cwd=cwd
     )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import functools
-import hashlib
 import logging
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 
 from torchx.schedulers.local.record import RECORD_FILE
@@ -40,6 +38,8 @@ def path_component(name: str) -> str:
     encoded = os.fsencode(safe.encode("utf-8", "backslashreplace"))
     if len(encoded) <= _LONGEST_COMPONENT_BYTES:
         return encoded.decode("utf-8")
+    import hashlib
+
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     return encoded[:100].decode("utf-8", "ignore") + "%" + digest[:32]
 
@@ -52,7 +52,7 @@ def homes() -> list[str]:
     """
     configured = os.environ.get("TORCHX_HOME") or os.path.join("~", ".torchx")
     preferred = os.path.join(os.path.abspath(os.path.expanduser(configured)), "local")
-    fallback = os.path.join(tempfile.gettempdir(), f"torchx-{os.getuid()}", "local")
+    fallback = os.path.join(_temporary_directory(), f"torchx-{os.getuid()}", "local")
     return [preferred, fallback]
 
 
@@ -145,6 +145,13 @@ def make_state_dir(app_id: str) -> str:
             os.path.dirname(fallback),
         )
     return _make(fallback, app_id)
+
+
+def _temporary_directory() -> str:
+    """Does what ``tempfile`` does, whose import takes longer than any question about an app."""
+    wanted = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    usable = (path for path in wanted if path and os.access(path, os.W_OK | os.X_OK))
+    return os.path.abspath(next(usable, "/tmp"))
 
 
 def _make(home: str, app_id: str) -> str:

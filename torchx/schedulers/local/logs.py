@@ -6,18 +6,21 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchx.errors import TorchXError
 from torchx.schedulers.api import Scheduler, Stream
 from torchx.schedulers.local import store
-from torchx.schedulers.local.messages import AppRecord, ReplicaRecord
 from torchx.schedulers.local.record import INDEX_FILE, RECORD_FILE
 from torchx.schedulers.local.timeindex import COMBINED, STDERR, STDOUT, byte_range
 from torchx.schedulers.streams import FileSource, LogStream
 from torchx.specs.api import is_terminal
 from torchx.specs.handle import UnknownAppException
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from torchx.schedulers.local.messages import AppRecord, ReplicaRecord
 
 _STREAM_NUMBERS = {Stream.STDOUT: STDOUT, Stream.STDERR: STDERR, Stream.COMBINED: COMBINED}
 _SCAN_BYTES = 64 << 10

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torchx.schedulers.structured_opts import StructuredOpts
+from torchx.util.records import record
 
 
-@dataclass
+@record
 class Opts(StructuredOpts):
     """Run options; each field is documented by the text below it, which is also the help."""
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse
-from torchx.schedulers.local.messages import AppRecord, ReplicaRecord, RoleRecord
 from torchx.schedulers.local.store import Owner, is_terminal, why_lost
 from torchx.specs.api import NONE, AppState, Resource, RetryPolicy, Role, RoleStatus
 from torchx.specs.status import MeasuredReplicaStatus, ReplicaUsage
+
+if TYPE_CHECKING:
+    from torchx.schedulers.local.messages import AppRecord, ReplicaRecord, RoleRecord
 
 
 def app_state(record: AppRecord, owner: Owner) -> tuple[AppState, str]:

@@ -7,26 +7,20 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from torchx.schedulers import error_files
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Stream
-from torchx.schedulers.local import (
-    control,
-    errors,
-    inprocess,
-    layout,
-    logs,
-    parse,
-    store,
-    usage,
-)
+from torchx.schedulers.local import layout, parse, store
 from torchx.schedulers.local.apps import NA, LocalAppDef
-from torchx.schedulers.local.messages import AppRecord
 from torchx.schedulers.local.record import RECORD_FILE
-from torchx.schedulers.streams import LogStream
 from torchx.specs.api import AppState, is_terminal, make_app_handle
-from torchx.util.filewatch import FileWatch
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from torchx.schedulers.local.messages import AppRecord
+    from torchx.schedulers.streams import LogStream
 
 _LIVENESS_CHECK_S = 1.0
 _CHILD_POLL_S = 0.02
@@ -95,19 +89,23 @@ class Queries:
         record, owner = located.record, located.owner
         self._seen()[app_id] = located.signature
         self._note_state(app_id, record)
-        error_files = [replica["error_file"] for replica in record["replicas"]]
+        paths = [replica["error_file"] for replica in record["replicas"]]
         oldest_s = record["created"] - _CLOCK_SLACK_S
-        is_here = owner is store.Owner.ALIVE and not store.is_terminal(record)
+        usages = None
+        if owner is store.Owner.ALIVE and not store.is_terminal(record):
+            from torchx.schedulers.local import usage
+
+            usages = usage.measure(record)
         return parse.describe(
             record,
             owner,
-            structured_error_msg=errors.first_error(error_files, oldest_s),
+            structured_error_msg=error_files.first_error(paths, oldest_s),
             replica_errors={
-                position: errors.first_error([path], oldest_s)
-                for position, path in enumerate(error_files)
+                position: error_files.first_error([path], oldest_s)
+                for position, path in enumerate(paths)
                 if path != NA
             },
-            usages=usage.measure(record) if is_here else None,
+            usages=usages,
         )
 
     def _describe_briefly(self, app_id: str) -> DescribeAppResponse | None:
@@ -124,6 +122,8 @@ class Queries:
         return [parse.list_entry(record, owner) for record, owner in apps]
 
     def _cancel(self, app_id: str) -> None:
+        from torchx.schedulers.local import control, inprocess
+
         located = self._locate(app_id)
         app = self._apps.get(app_id)
         if located is not None:
@@ -139,6 +139,8 @@ class Queries:
                     app.close()
 
     def _delete(self, app_id: str) -> None:
+        from torchx.schedulers.local import control
+
         self._cancel(app_id)
         located = self._locate(app_id)
         with self._lock:
@@ -160,6 +162,8 @@ class Queries:
         *,
         follow: bool,
     ) -> LogStream:
+        from torchx.schedulers.local import logs
+
         located = self._locate(app_id)
         if located is not None:
             return logs.open_stream(
@@ -192,6 +196,8 @@ class Queries:
         return logs.open_file(path, finished, regex)
 
     def _wait_for_change(self, app_id: str, timeout_s: float) -> None:
+        from torchx.util.filewatch import FileWatch
+
         deadline_s = time.monotonic() + timeout_s
         located = self._locate(app_id)
         if located is None:
@@ -232,6 +238,14 @@ class Queries:
             else:
                 self._has_ended(app)
 
+    def _evict_lru(self) -> bool:
+        ended = [app for app in self._apps.values() if is_terminal(app.state)]
+        if not ended:
+            return False
+        oldest = min(ended, key=lambda app: app.last_updated)
+        self._forget(oldest.id)
+        return True
+
     def _forget(self, app_id: str) -> None:
         app = self._apps.pop(app_id)
         if app.supervised is not None:
@@ -267,10 +281,14 @@ class Queries:
         app = self._apps.get(app_id)
         if app is None or app.supervised is not None:
             return None
+        from torchx.schedulers.local import inprocess
+
         with self._lock:
             return inprocess.describe(app)
 
     def _has_ended(self, app: LocalAppDef) -> bool:
+        from torchx.schedulers.local import inprocess
+
         with self._lock:
             return app.supervised is not None or is_terminal(inprocess.describe(app).state)
 

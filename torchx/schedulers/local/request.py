@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import os
-import pprint
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from torchx.schedulers.local.images import ImageProvider, ReplicaParam
 from torchx.schedulers.local.layout import path_component
 from torchx.specs.api import AppDef, Role, macros
+from torchx.util.records import record
 from torchx.util.redact import redact_args, redact_env
 
 STDOUT_LOG = "stdout.log"
@@ -18,7 +18,7 @@ STDERR_LOG = "stderr.log"
 COMBINED_LOG = "combined.log"
 
 
-@dataclass
+@record
 class PopenRequest:
     """All processes of an app.
 
@@ -126,6 +126,8 @@ def format_request(request: PopenRequest) -> str:
     Returns:
         Text for people.
     """
+    import pprint
+
     shown = asdict(request)
     for params in shown["role_params"].values():
         for param in params:

@@ -7,12 +7,15 @@ import json
 import os
 from collections.abc import Iterator
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from torchx.schedulers.local import layout
-from torchx.schedulers.local.messages import AppRecord, MachineRecord
 from torchx.schedulers.local.processes import is_running, machine_identity
 from torchx.schedulers.local.record import FORMAT, RECORD_FILE, TERMINAL
 from torchx.schedulers.local.survivors import snapshot_since_end_of
+
+if TYPE_CHECKING:
+    from torchx.schedulers.local.messages import AppRecord, MachineRecord
 
 Signature = tuple[int, int, int]
 """Tells two versions of a file apart: inode, time of change in ns, size."""

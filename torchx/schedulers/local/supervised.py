@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from torchx.schedulers.local import control, store
 from torchx.schedulers.local.apps import NA, LocalAppDef, LocalReplica
@@ -27,10 +26,11 @@ from torchx.schedulers.local.options import Opts
 from torchx.schedulers.local.record import FORMAT, RECORD_FILE, write_json
 from torchx.schedulers.local.request import PopenRequest
 from torchx.specs.api import AppDef, Resource, Role
+from torchx.util.records import record
 from torchx.util.redact import redact_args, redact_text
 
 
-@dataclass
+@record
 class Submission:
     """All that is needed to start an app.
 

@@ -7,10 +7,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from torchx.schedulers.local.messages import AppRecord, ReplicaRecord
 from torchx.schedulers.local.processes import TICKS_PER_S, ProcessStat, process_table
 from torchx.schedulers.local.record import ENV_STATE_DIR
+
+if TYPE_CHECKING:
+    from torchx.schedulers.local.messages import AppRecord, ReplicaRecord
 
 _MARK = f"{ENV_STATE_DIR}=".encode()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torchx.schedulers.local.messages import AppRecord
+from typing import TYPE_CHECKING
+
 from torchx.schedulers.local.processes import (
     PAGE_BYTES,
     TICKS_PER_S,
@@ -10,6 +11,9 @@ from torchx.schedulers.local.processes import (
 )
 from torchx.schedulers.local.survivors import recent_snapshot
 from torchx.specs.status import ReplicaUsage
+
+if TYPE_CHECKING:
+    from torchx.schedulers.local.messages import AppRecord
 
 
 def measure(record: AppRecord) -> dict[int, ReplicaUsage]:

@@ -7,8 +7,6 @@ that goes away with the scheduler object. The logs themselves stay with the stat
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 
 from torchx.schedulers.local.layout import path_component
 
@@ -24,6 +22,8 @@ def make_log_view(log_dir: str, session: str, app_id: str) -> str:
     Returns:
         The temporary directory; ``<session>/<app_id>`` in it is the link.
     """
+    import tempfile
+
     base = tempfile.mkdtemp(prefix="torchx_")
     directory = os.path.join(base, path_component(session))
     os.makedirs(directory, exist_ok=True)
@@ -39,4 +39,6 @@ def remove_log_view(base: str, maker_pid: int) -> None:
         maker_pid: The process that made it; a forked copy of that process leaves it alone.
     """
     if os.getpid() == maker_pid:
+        import shutil
+
         shutil.rmtree(base, ignore_errors=True)

@@ -1,0 +1,58 @@
+"""An engine that is killed in the middle of a build."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from torchx.errors import BackendError
+from torchx.specs.api import Role, Workspace
+from torchx.util.docker_client import docker_client
+from torchx.workspace.docker_workspace import DockerWorkspaceMixin, log
+
+
+class AtLine(logging.Handler):
+    """Does something when a build has come to a line of its output."""
+
+    def __init__(self, start: str, action: Callable[[], None]) -> None:
+        super().__init__()
+        self._start = start
+        self._action = action
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith(self._start):
+            self._action()
+
+
+def test_a_build_tells_that_the_engine_is_gone_and_works_when_it_is_back(
+    code: Path, torchx_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = pytest.importorskip("tests.real.docker.engine")
+    engines.need_engine()
+    own = engines.OwnEngine(tmp_path / "engine")
+    monkeypatch.setenv("DOCKER_HOST", own.host)
+    monkeypatch.setattr(log, "level", logging.INFO)
+    handler = AtLine("Step 4/", own.kill)
+    log.addHandler(handler)
+    dockerfile = code / "Dockerfile.torchx"
+    dockerfile.write_text("ARG IMAGE\nFROM $IMAGE\nCOPY . .\nRUN sleep 600\n")
+    role = Role(name="r", image=engines.IMAGE, workspace=Workspace({str(code): ""}))
+    try:
+        own.up()
+        client = docker_client()
+        mixin = DockerWorkspaceMixin(docker_client=client)
+        with pytest.raises(BackendError, match="cannot build the image of the workspace") as lost:
+            mixin.build_workspaces([role], {})
+        assert lost.value.transient
+        log.removeHandler(handler)
+        own.up()
+        dockerfile.unlink()
+        mixin.build_workspaces([role], {})
+        assert role.image.startswith("sha256:")
+        client.close()
+    finally:
+        log.removeHandler(handler)
+        own.destroy()
