@@ -31,8 +31,6 @@ UPWARD_ALLOWED = {
     ("torchx.util.log_tee_helpers", "torchx.runner"),
     ("torchx.components.component_test_base", "torchx.runner"),
     ("torchx.components.integration_tests.integ_tests", "torchx.runner"),
-    # The settings of a tracker may be in .torchxconfig, whose reader is part of the runner.
-    ("torchx.tracker.mlflow", "torchx.runner.config"),
     # Scripts that launch jobs.
     ("torchx.examples.digits.pipeline", "torchx.runner"),
     ("torchx.examples.digits.sweep", "torchx.runner"),

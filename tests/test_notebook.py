@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import fsspec
+import nbclient
+import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -59,3 +63,29 @@ def test_importing_it_registers_the_magic_where_there_is_a_shell(
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == f"{is_registered}\n"
+
+
+def _cell(source: str) -> dict[str, object]:
+    cell = {"cell_type": "code", "source": source, "id": str(abs(hash(source)))}
+    return {**cell, "metadata": {}, "outputs": [], "execution_count": None}
+
+
+def test_cells_of_a_real_kernel_become_files(tmp_path: Path) -> None:
+    use = f"with fsspec.open('{get_workspace()}pkg/main.py') as file: exec(file.read())"
+    cells = [
+        "import fsspec, torchx.notebook",
+        "%%workspacefile pkg/main.py\nprint('from a cell')",
+        "%%workspacefile ../outside.py\nx = 1",
+        use,
+    ]
+    document = {"cells": [_cell(source) for source in cells], "metadata": {}, "nbformat": 4}
+    document["nbformat_minor"] = 5
+    notebook = nbformat.from_dict(document)  # type: ignore[no-untyped-call]  # it has few types
+    client = nbclient.NotebookClient(
+        notebook, timeout=120, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}
+    )
+    asyncio.run(client.async_execute())
+    _, added, refused, ran = (cell["outputs"] for cell in notebook.cells)
+    assert added[0]["text"] == f"Added pkg/main.py to workspace {get_workspace()}\n"
+    assert refused[0]["ename"] == "WorkspaceFileError"
+    assert ran[0]["text"] == "from a cell\n"

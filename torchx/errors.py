@@ -11,6 +11,9 @@
         ├── UnregisteredSchedulerError       a configuration speaks of a scheduler that there is not
         ├── SchedulerParameterError          a ``TORCHX_*`` variable does not fit a scheduler
         ├── MalformedAppHandleException      text that is no ``scheduler://session/app_id``
+        │   └── ShortHandleError             nor the beginning of the id of one remembered job
+        ├── StoreError                       what is remembered of jobs cannot be read or written
+        ├── RelaunchError                    a remembered job cannot be launched again as it was
         ├── UnknownSchedulerException        no scheduler is registered under that name
         ├── SchedulerUnavailableError        it is registered, but what it needs is not installed
         ├── UnknownAppException              the scheduler does not know that app (any more)
@@ -27,6 +30,9 @@
         ├── PluginLoadError                  a plugin hangs, or tries to end the process
         ├── PluginRegistrationError          a plugin cannot be registered as its module asks for
         ├── PluginSourceError                ``TORCHX_PLUGINS_SOURCE`` has an illegal value
+        ├── TrackerConfigError               the configuration of a tracker is missing or wrong
+        ├── TrackerRootError                 the root directory of a tracker does not exist
+        ├── TrackerChoiceError               no tracker is configured that could answer
         ├── WorkspaceError                   local code cannot be sent along; see ``transient``
         │   ├── WorkspaceNotFoundError       one of several projects does not exist
         │   ├── WorkspaceTooLargeError       it is more than the limit, and nobody said yes to that
@@ -35,9 +41,6 @@
         │   └── ImageRepoError               an image has to be pushed, but not known where to
         ├── WorkspaceBuildError              the image of a workspace could not be built
         ├── ImagePushError                   an image could not be pushed
-        ├── TrackerConfigError               the configuration of a tracker is missing or wrong
-        ├── TrackerRootError                 the root directory of a tracker does not exist
-        ├── TrackerChoiceError               no tracker is configured that could answer
         ├── JobStartError                    a back end accepted a job but could not start it
         ├── DockerPackageMissing             the Python package ``docker`` is not installed
         └── BackendError                     a back end failed to answer; see ``transient``

@@ -6,12 +6,15 @@ import argparse
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from unittest.mock import MagicMock, PropertyMock, patch
 
 import fsspec
+import jsonschema
 import pytest
 
+import torchx
 from torchx.cli.cmd_tracker import CmdTracker
 from torchx.cli.main import main
 from torchx.tracker.api import TrackerArtifact, TrackerBase
@@ -152,7 +155,9 @@ def test_answers_are_one_json_object(
     words: list[str], data: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["tracker", "list", *words, "--json"])
-    assert json.loads(capsys.readouterr().out) == {"schema_version": 1, **data}
+    answer = json.loads(capsys.readouterr().out)
+    assert answer == {"schema_version": 1, **data}
+    jsonschema.validate(answer, json.loads((files(torchx) / "cli" / "schema.json").read_text()))
 
 
 @pytest.mark.usefixtures("recorded")

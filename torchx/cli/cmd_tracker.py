@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torchx.cli.cmd_base import SubCommand
+from torchx.cli.json_output import add_json_option, print_json
 from torchx.cli.tables import print_table
 from torchx.errors import TorchXError
 from torchx.runner.api import get_configured_trackers
@@ -168,7 +168,10 @@ class CmdTracker(SubCommand):
         # Trackers are published to be called with None here.
         conditions: dict[str, Any] = {"parent_run_id": args.parent_run_id or None}
         jobs = list(self.tracker_named(args.tracker).run_ids(**conditions))
-        _show(args, "tracker_jobs", {"jobs": jobs}, ["JOB ID"], [[run_id] for run_id in jobs])
+        if args.json:
+            print_json("tracker_jobs", {"jobs": jobs})
+        else:
+            print_table(["JOB ID"], [[run_id] for run_id in jobs])
 
     def list_metadata_command(self, args: argparse.Namespace) -> None:
         """Prints what is known about a run.
@@ -177,9 +180,10 @@ class CmdTracker(SubCommand):
             args: ``RUN_ID``.
         """
         metadata = self.tracker_named(args.tracker).metadata(args.RUN_ID)
-        rows = [[key, str(value)] for key, value in metadata.items()]
-        data = {"run_id": args.RUN_ID, "metadata": dict(metadata)}
-        _show(args, "tracker_metadata", data, ["ID", "VALUE"], rows)
+        if args.json:
+            print_json("tracker_metadata", {"run_id": args.RUN_ID, "metadata": dict(metadata)})
+        else:
+            print_table(["ID", "VALUE"], [[key, str(value)] for key, value in metadata.items()])
 
     def list_metrics_command(self, args: argparse.Namespace) -> None:
         """Prints the curves of a run.
@@ -201,11 +205,15 @@ class CmdTracker(SubCommand):
             for name, points in tracker.metrics(args.RUN_ID).items()
             if args.metric in (None, name)
         }
-        points = [(name, point) for name, curve in curves.items() for point in curve]
-        rows = [[name, _text(point.step), str(point.value)] for name, point in points]
-        as_json = {name: [vars(point) for point in curve] for name, curve in curves.items()}
-        data = {"run_id": args.RUN_ID, "metrics": as_json}
-        _show(args, "tracker_metrics", data, ["METRIC", "STEP", "VALUE"], rows)
+        if args.json:
+            print_json("tracker_metrics", {"run_id": args.RUN_ID, "metrics": curves})
+            return
+        rows = [
+            [name, _text(point.step), str(point.value)]
+            for name, curve in curves.items()
+            for point in curve
+        ]
+        print_table(["METRIC", "STEP", "VALUE"], rows)
 
     def list_artifacts_command(self, args: argparse.Namespace) -> None:
         """Prints what a run has made.
@@ -218,9 +226,11 @@ class CmdTracker(SubCommand):
             for artifact in self.tracker_named(args.tracker).artifacts(args.RUN_ID).values()
             if args.artifact in (None, artifact.name)
         ]
-        rows = [[each.name, each.path, _text(each.metadata)] for each in artifacts]
-        data = {"run_id": args.RUN_ID, "artifacts": [vars(artifact) for artifact in artifacts]}
-        _show(args, "tracker_artifacts", data, ["ARTIFACT", "PATH", "METADATA"], rows)
+        if args.json:
+            print_json("tracker_artifacts", {"run_id": args.RUN_ID, "artifacts": artifacts})
+        else:
+            rows = [[each.name, each.path, _text(each.metadata)] for each in artifacts]
+            print_table(["ARTIFACT", "PATH", "METADATA"], rows)
 
     def list_lineage_command(self, args: argparse.Namespace) -> None:
         """Prints what a run was made from, and what was made from it.
@@ -241,11 +251,13 @@ class CmdTracker(SubCommand):
             *(("descendant", each.run_id, each.artifact_name) for each in descendants),
         ]
         links = [link for link in links if args.artifact in (None, link[2])]
-        rows = [[relation, run_id, artifact or ""] for relation, run_id, artifact in links]
-        keys = ("relation", "run_id", "artifact")
-        as_json = [dict(zip(keys, link, strict=True)) for link in links]
-        data = {"run_id": args.RUN_ID, "lineage": as_json}
-        _show(args, "tracker_lineage", data, ["RELATION", "RUN ID", "ARTIFACT"], rows)
+        if args.json:
+            keys = ("relation", "run_id", "artifact")
+            lineage_links = [dict(zip(keys, link, strict=True)) for link in links]
+            print_json("tracker_lineage", {"run_id": args.RUN_ID, "lineage": lineage_links})
+        else:
+            rows = [[relation, run_id, artifact or ""] for relation, run_id, artifact in links]
+            print_table(["RELATION", "RUN ID", "ARTIFACT"], rows)
 
 
 def _add_run_id(subparser: argparse.ArgumentParser) -> None:
@@ -258,21 +270,8 @@ def _finish(
     subparser.add_argument(
         "--tracker", type=str, help="name of the tracker to ask; default: the first configured one"
     )
-    subparser.add_argument("--json", action="store_true", help="print one JSON object on one line")
+    add_json_option(subparser)
     subparser.set_defaults(func=command)
-
-
-def _show(
-    args: argparse.Namespace,
-    kind: str,
-    data: Mapping[str, object],
-    headers: Sequence[str],
-    rows: Sequence[Sequence[str]],
-) -> None:
-    if args.json:
-        print(json.dumps({"schema_version": 1, "kind": kind, **data}, default=str))
-    else:
-        print_table(headers, rows)
 
 
 def _text(value: object) -> str:

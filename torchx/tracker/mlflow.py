@@ -416,10 +416,11 @@ def create_tracker(config: str | None) -> MLflowTracker:
         ImportError: MLflow is not installed.
         ValueError: The section has an unknown key.
     """
-    from torchx.runner.config import get_configs
+    from torchx.util.config_layers import settings
 
     is_uri = config is not None and "://" in config
-    options = dict(get_configs("tracker", "mlflow", None if is_uri or not config else [config]))
+    found = settings("tracker:mlflow", None if is_uri or not config else [config])
+    options = {option: setting.value for option, setting in found.items()}
     options.pop("config", None)
     unknown = options.keys() - {"experiment_name", "tracking_uri", "artifact_location"}
     if unknown:
