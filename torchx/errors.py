@@ -28,6 +28,7 @@
         ├── PluginSourceError                ``TORCHX_PLUGINS_SOURCE`` has an illegal value
         ├── JobStartError                    a back end accepted a job but could not start it
         └── BackendError                     a back end failed to answer; see ``transient``
+            └── LsfError                     a command of LSF failed
 
 Each is defined beside the code that raises it; this module holds the root and what several
 back ends raise.

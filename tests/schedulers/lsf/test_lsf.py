@@ -39,7 +39,9 @@ def wait(scheduler: LsfScheduler, app_id: str) -> DescribeAppResponse:
         assert found is not None
         return found if is_terminal(found.state) else None
 
-    return eventually(ended, "end of the app", 60)
+    found = eventually(ended, "end of the app", 60)
+    assert found is not None
+    return found
 
 
 def log(scheduler: LsfScheduler, app_id: str, role: str = "job", k: int = 0) -> list[str]:
