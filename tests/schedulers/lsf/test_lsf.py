@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests.schedulers.lsf.recorded import recorded
 from tests.schedulers.lsf.simulator import HOSTS, Cluster
 from torchx.errors import TorchXError
 from torchx.schedulers.api import DescribeAppResponse, Stream
+from torchx.schedulers.lsf import client
 from torchx.schedulers.lsf.client import LsfError, LsfNotInstalledError
 from torchx.schedulers.lsf_scheduler import LsfScheduler, create_scheduler
 from torchx.specs import AppDef, AppState, CfgVal, Resource, Role, Workspace, is_terminal
@@ -173,6 +175,12 @@ def test_without_lsf_the_error_says_what_to_do(
         assert "host of the cluster" in raised.value.hint
 
 
+def test_a_command_that_hangs_is_given_up(place: Path) -> None:
+    with pytest.raises(LsfError, match=r"did not answer within 0\.1 s") as raised:
+        client.ask(["sleep", "60"], timeout_s=0.1)
+    assert raised.value.transient
+
+
 def test_a_failure_of_bkill_that_matters_is_raised(
     scheduler: LsfScheduler, cluster: Cluster
 ) -> None:
@@ -301,6 +309,19 @@ def test_an_app_that_lsf_has_forgotten_is_known(scheduler: LsfScheduler, cluster
     assert scheduler.describe(ids[0]) is None
 
 
+def test_the_history_tells_about_apps_of_others_that_lsf_has_forgotten(
+    scheduler: LsfScheduler, cluster: Cluster
+) -> None:
+    (entry,) = (entry for entry in recorded("bhist") if entry.command == "bhist -l 3")
+    path = cluster.directory / "bin" / "bhist"
+    path.write_text(f"#!/bin/sh\ncat <<'EOF'\n{entry.out}\nEOF\n")
+    path.chmod(0o755)
+    found = scheduler.describe("app-a")
+    assert found is not None
+    assert (found.state, found.msg) == (AppState.FAILED, "FAILED: app-a-w-2: exit code 3")
+    assert scheduler.describe("app-b") is None
+
+
 def test_an_app_is_not_over_before_all_of_it_is_submitted(
     scheduler: LsfScheduler, cluster: Cluster, place: Path
 ) -> None:
@@ -321,6 +342,21 @@ def test_an_app_is_not_over_before_all_of_it_is_submitted(
     cancelled = scheduler.describe(app_id)
     assert cancelled is not None
     assert cancelled.state == AppState.CANCELLED
+
+
+def test_an_app_without_jobs_can_be_cancelled(
+    scheduler: LsfScheduler, cluster: Cluster, place: Path
+) -> None:
+    app_id = submit(scheduler, python_role("pass"))
+    wait(scheduler, app_id)
+    state_dir = place / "$HOME `id`" / "lsf" / "jobs" / app_id
+    (state_dir / "submitted").unlink()
+    (state_dir / "notes" / f"{app_id}-job-0").unlink()
+    cluster.forget(app_id)
+    scheduler.cancel(app_id)
+    found = scheduler.describe(app_id)
+    assert found is not None
+    assert found.state == AppState.CANCELLED
 
 
 def test_projects_that_no_app_can_have_are_not_listed(
