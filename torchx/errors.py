@@ -45,6 +45,7 @@
         ├── DockerPackageMissing             the Python package ``docker`` is not installed
         └── BackendError                     a back end failed to answer; see ``transient``
             └── DockerEngineError            the Docker engine is away, or refuses
+            └── LsfError                     a command of LSF failed
 
 Each is defined beside the code that raises it; this module holds the root and what several
 back ends raise.

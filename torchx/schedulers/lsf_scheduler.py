@@ -184,15 +184,16 @@ class LsfScheduler(MountedWorkspaceMixin, AskingScheduler):
             return
         store.note_cancelled(app_id)
         self._watcher.forget(app_id)
-        text = client.published(queries.ids_of(app_id))
+        try:
+            text = client.published(queries.ids_of(app_id))
+        except client.UnknownProjectError:
+            log.debug("LSF knows no jobs of %s", app_id)
+            return
         if text != "":
             submit.kill([line.strip() for line in text.split("\n") if line.strip()])
 
     def _delete_existing(self, app_id: str) -> None:
-        try:
-            self._cancel_existing(app_id)
-        except client.UnknownProjectError:
-            log.debug("LSF has forgotten the jobs of %s", app_id)
+        self._cancel_existing(app_id)
         store.forget(app_id)
         self._watcher.forget(app_id)
 

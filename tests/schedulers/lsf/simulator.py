@@ -340,7 +340,7 @@ def _wait(process: subprocess.Popen[bytes], killed: Path) -> int:
 
 
 def _report(job: Job, files: Path, code: int) -> None:
-    if not job["report"]:
+    if not job["report"] or not Path(job["report"]).parent.is_dir():
         return
     how = f"Exited with exit code {code}." if code else "Successfully completed."
     said = (files / f"{job['id']}.out").read_text(errors="replace")

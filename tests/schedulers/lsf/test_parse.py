@@ -23,6 +23,7 @@ from torchx.schedulers.lsf.parse import (
     read_jobs,
 )
 from torchx.schedulers.lsf.shell_code import SUBMIT
+from torchx.schedulers.lsf.submit import HARMLESS
 from torchx.specs import AppState
 
 
@@ -178,3 +179,10 @@ def test_every_ending_is_final() -> None:
         AppState.FAILED,
         AppState.CANCELLED,
     }
+
+
+def test_recorded_complaints_of_bkill_about_ended_jobs_do_no_harm() -> None:
+    lines = [line for entry in recorded("bkill") for line in entry.err.split("\n") if line]
+    serious = [line for line in lines if not HARMLESS.search(line)]
+    assert len(lines) == 7
+    assert serious == ["Job ID or one of '-m', '-u' '-q' and '-J' must be specified."]

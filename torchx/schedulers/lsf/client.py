@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torchx.errors import BackendError
 
@@ -44,12 +45,20 @@ class UnknownProjectError(LsfError):
     """LSF knows no such job (any more)."""
 
 
-def run(words: Sequence[str], timeout_s: float = TIMEOUT_S) -> str:
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(words: Sequence[str]) -> str:
     """Runs a command of LSF.
 
     Args:
         words: The command.
-        timeout_s: How long it may take, in seconds.
 
     Returns:
         What it printed.
@@ -58,6 +67,26 @@ def run(words: Sequence[str], timeout_s: float = TIMEOUT_S) -> str:
         LsfNotInstalledError: There is no such command.
         UnknownProjectError: It says that there is no such job.
         LsfError: It failed. Transient if LSF could not be reached.
+    """
+    answer = ask(words)
+    if answer.code:
+        raise failure(words[0], answer.code, answer.err)
+    return answer.out
+
+
+def ask(words: Sequence[str], timeout_s: float = TIMEOUT_S) -> Answer:
+    """Runs a command of LSF that may fail.
+
+    Args:
+        words: The command.
+        timeout_s: How long it may take, in seconds.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        LsfNotInstalledError: There is no such command.
+        LsfError: It did not end in time.
     """
     log.debug("running %s", words[0])
     # Not `subprocess.run`: code that stands in for it expects the published commands only.
@@ -82,9 +111,7 @@ def run(words: Sequence[str], timeout_s: float = TIMEOUT_S) -> str:
                 hint="the master of the cluster may be overloaded or down; try again",
                 transient=True,
             ) from None
-    if process.returncode:
-        raise failure(words[0], process.returncode, err)
-    return out
+    return Answer(process.returncode, out, err)
 
 
 def published(words: Sequence[str]) -> str:

@@ -74,9 +74,9 @@ def _job_name(kept: store.KeptApp, role_name: str, replica_id: int) -> str:
 def _foreign_path(app_id: str, role_name: str, replica_id: int, stream: Stream | None) -> str:
     """Asks LSF for the log of an app that torchx keeps nothing about here."""
     text = client.published(queries.directories_of(app_id))
-    try:
-        return parse.bjobs_msg_to_log_file(app_id, role_name, replica_id, stream, text)
-    except ValueError:
-        if stream == Stream.COMBINED or cleanup_str(role_name) == role_name:
-            raise
-    return parse.bjobs_msg_to_log_file(app_id, cleanup_str(role_name), replica_id, stream, text)
+    words = text.split()
+    cleaned = cleanup_str(role_name)
+    is_cleaned = f"{app_id}-{cleaned}-{replica_id}" in words
+    is_cleaned = is_cleaned and f"{app_id}-{role_name}-{replica_id}" not in words
+    name = cleaned if is_cleaned else role_name
+    return parse.bjobs_msg_to_log_file(app_id, name, replica_id, stream, text)

@@ -28,11 +28,12 @@ _REFUSED = re.compile(
     r"(?:\ntorchx: killed:|\Z)",
     re.DOTALL | re.MULTILINE,
 )
-_HARMLESS = re.compile(
+HARMLESS = re.compile(
     r"already finished|no matching job found|operation is in progress|being terminated"
     r"|no unfinished job found|not found",
     re.IGNORECASE,
 )
+"""What bkill says of jobs that need no killing."""
 
 
 @dataclass
@@ -138,14 +139,12 @@ def kill(job_ids: Sequence[str]) -> None:
 
 def _kill_again(words: Sequence[str]) -> None:
     """Asks once more for the reasons: bkill fails if only one of the jobs has ended."""
-    process = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    _, said = process.communicate(timeout=client.TIMEOUT_S)
-    lines = client.text_of(said).splitlines()
-    serious = [line for line in lines if line.strip() and not _HARMLESS.search(line)]
-    if process.returncode and serious:
-        raise client.failure("bkill", process.returncode, "; ".join(serious))
+    answer = client.ask(words)
+    serious = [
+        line for line in answer.err.splitlines() if line.strip() and not HARMLESS.search(line)
+    ]
+    if answer.code and serious:
+        raise client.failure("bkill", answer.code, "; ".join(serious))
 
 
 def _undo(app_id: str) -> None:
