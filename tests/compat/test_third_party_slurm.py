@@ -60,7 +60,7 @@ class Tunnelled(SlurmScheduler):
     def list(self) -> list[ListAppResponse]:  # type: ignore[override]  # as they define it
         return [ListAppResponse(app_id, state) for app_id, state in self.jobs.items()]
 
-    def log_iter(  # type: ignore[override]  # as they define it
+    def log_iter(
         self,
         app_id: str,
         role_name: str,

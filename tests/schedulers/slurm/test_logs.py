@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from torchx.schedulers.api import Stream
 from torchx.schedulers.slurm import logs
 from torchx.schedulers.slurm.mark import Mark
 from torchx.schedulers.streams import FileSource
@@ -63,7 +64,7 @@ def test_logs_on_another_machine_are_said_to_be_there() -> None:
 
 @pytest.mark.parametrize("name", ["../../up", "a/b", "", "..", "a b", "%j", "x" * 300, "-x", "é"])
 def test_log_files_stay_in_their_directory(name: str) -> None:
-    path = logs.log_path("/w", "7", name, 0, logs.Stream.STDOUT)
+    path = logs.log_path("/w", "7", name, 0, Stream.STDOUT)
     assert Path(path).parent == Path("/w")
     assert "%" not in path
     assert len(Path(path).name) < 200
@@ -71,5 +72,5 @@ def test_log_files_stay_in_their_directory(name: str) -> None:
 
 def test_names_that_look_alike_have_files_of_their_own() -> None:
     names = ["a b", "a_b", "a/b", "a%b", "a\nb"]
-    paths = {logs.log_path("/w", "7", name, 0, logs.Stream.STDERR) for name in names}
+    paths = {logs.log_path("/w", "7", name, 0, Stream.STDERR) for name in names}
     assert len(paths) == len(names)
