@@ -180,10 +180,20 @@ def test_a_number_that_is_used_again_is_not_deleted(
 
 
 def test_nothing_but_a_state_directory_is_ever_removed(tmp_path: Path) -> None:
-    precious = tmp_path / "precious"
-    precious.mkdir()
-    store.forget("1", Mark("id", str(precious), "/w"))
-    assert precious.exists()
+    precious = tmp_path / "jobs" / "precious"
+    precious.mkdir(parents=True)
+    for name in ("id", "precious"):
+        mark = Mark(name, str(precious), "/w")
+        store.note(mark, "cancel")
+        store.forget("1", mark)
+        assert list(precious.iterdir()) == []
+
+
+def test_what_others_keep_for_their_jobs_may_be_anything(tmp_path: Path) -> None:
+    mark = Mark("id", str(tmp_path), "/w", {"job": 1}, (1,))
+    for text in ("", "nonsense", "3", '[3, {"name": "job"}]'):
+        (tmp_path / "roles.json").write_text(text)
+        assert all(isinstance(role, dict) for role in store.kept_roles(mark))
 
 
 def test_a_controller_that_is_down_is_a_passing_failure(
