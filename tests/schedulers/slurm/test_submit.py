@@ -22,6 +22,7 @@ from torchx.specs import (
     Resource,
     RetryPolicy,
     Role,
+    Workspace,
     is_terminal,
 )
 
@@ -89,6 +90,22 @@ def test_two_submissions_of_one_request_are_two_jobs(
     first = submitted_mark()
     scheduler.schedule(info)
     assert submitted_mark().state_dir != first.state_dir
+
+
+def test_two_roles_with_workspaces_share_the_job_directory(
+    scheduler: SlurmScheduler, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "main.py").write_text("pass")
+    roles = [
+        Role(name, "/", entrypoint="python", workspace=Workspace({str(project): ""}))
+        for name in ("a", "b")
+    ]
+    job_dir = str(tmp_path / "job")
+    scheduler.build_workspaces(roles, {"job_dir": job_dir})
+    assert [role.image for role in roles] == [job_dir, job_dir]
+    assert (tmp_path / "job" / "main.py").read_text() == "pass"
 
 
 def test_a_refusal_says_what_sbatch_said_and_leaves_nothing(
