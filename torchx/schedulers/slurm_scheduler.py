@@ -31,7 +31,12 @@ from torchx.schedulers.slurm import (
 )
 from torchx.schedulers.slurm.asking import AskingScheduler
 from torchx.schedulers.slurm.cluster import Cluster
-from torchx.schedulers.slurm.job_dirs import SLURM_JOB_DIRS, get_job_dirs, save_job_dir
+from torchx.schedulers.slurm.job_dirs import (
+    SLURM_JOB_DIRS,
+    get_job_dirs,
+    note_job_dir,
+    save_job_dir,
+)
 from torchx.schedulers.slurm.jobs import ended
 from torchx.schedulers.slurm.options import GROUP_OPTIONS, JOB_OPTIONS, SlurmOpts, options_of
 from torchx.schedulers.slurm.request import ReplicaRequest, app_id_word, replica_from_role
@@ -243,7 +248,7 @@ class SlurmScheduler(DirWorkspaceMixin, AskingScheduler):
         self._jobs.remember(app_id, mark)
         self._watcher.forget(app_id)
         if job_dir is not None:
-            _save_job_dir(app_id, job_dir)
+            note_job_dir(app_id, job_dir)
         return app_id
 
     def _cancel_existing(self, app_id: str) -> None:

@@ -217,12 +217,31 @@ def test_a_controller_that_is_down_is_a_passing_failure(
     scheduler: SlurmScheduler, add_command: AddCommand
 ) -> None:
     down = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+    add_command("sbatch", KEEP)
     add_command("squeue", f"echo '{down}' >&2; exit 1")
     add_command("sacct", "echo 'JobID|JobName|State'")
-    for ask in (lambda: scheduler.describe("1"), lambda: scheduler.describe_many(["1"])):
+    scheduler.submit(app(), {})
+    for ask in (lambda: scheduler.describe("1234"), lambda: scheduler.describe_many(["1234"])):
         with pytest.raises(SlurmError) as raised:
             ask()
         assert raised.value.transient
+
+
+def test_a_failure_of_the_queue_is_not_the_absence_of_a_job(
+    scheduler: SlurmScheduler, add_command: AddCommand
+) -> None:
+    add_command("squeue", "echo 'slurm_load_jobs error: something new' >&2; exit 1")
+    add_command("sacct", "echo 'JobID|JobName|State'")
+    with pytest.raises(SlurmError, match="something new"):
+        scheduler.describe("1")
+
+
+def test_a_submitted_job_is_not_lost_to_bookkeeping(
+    scheduler: SlurmScheduler, add_command: AddCommand, tmp_path: Path
+) -> None:
+    add_command("sbatch", KEEP)
+    Path(".torchxslurmjobdirs").mkdir()
+    assert scheduler.submit(app(), {"job_dir": str(tmp_path / "job")}) == "1234"
 
 
 def test_a_version_without_one_of_the_fields_is_asked_for_json(

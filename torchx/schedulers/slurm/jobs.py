@@ -96,7 +96,8 @@ class Jobs:
                 log.debug("accounting does not answer: %s", error)
                 ended = []
             found.update(group_by_app(ended))
-        if unreachable is not None and not found:
+        if unreachable is not None and any(app_id not in found for app_id in missing):
+            # What nobody told about may well be there.
             raise unreachable
         return {app_id: found[app_id] for app_id in app_ids if app_id in found}
 
