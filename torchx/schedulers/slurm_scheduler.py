@@ -31,7 +31,12 @@ from torchx.schedulers.slurm import (
 )
 from torchx.schedulers.slurm.asking import AskingScheduler
 from torchx.schedulers.slurm.cluster import Cluster
-from torchx.schedulers.slurm.job_dirs import SLURM_JOB_DIRS, get_job_dirs, save_job_dir
+from torchx.schedulers.slurm.job_dirs import (
+    SLURM_JOB_DIRS,
+    get_job_dirs,
+    note_job_dir,
+    save_job_dir,
+)
 from torchx.schedulers.slurm.jobs import ended
 from torchx.schedulers.slurm.options import GROUP_OPTIONS, JOB_OPTIONS, SlurmOpts, options_of
 from torchx.schedulers.slurm.request import ReplicaRequest, app_id_word, replica_from_role
@@ -92,30 +97,19 @@ def version() -> tuple[int, int]:
     return (numbers[0], numbers[1]) if len(numbers) > 1 else _ASSUMED_VERSION
 
 
-class _VersionMemo:
-    """Remembers the version for the process, as long as nobody replaces :func:`version`."""
-
-    def __init__(self) -> None:
-        self._asked = version
-        self._version: tuple[int, int] | None = None
-
-    def get(self) -> tuple[int, int]:
-        if version is not self._asked:
-            return version()
-        if self._version is None:
-            self._version = version()
-        return self._version
-
-    def clear(self) -> None:
-        self._version = None
-
-
-_version_memo = _VersionMemo()
-version.cache_clear = _version_memo.clear  # type: ignore[attr-defined]  # published with a cache
+# The version, once it is known to this process.
+_known_version: list[tuple[int, int]] = []
+_asks_slurm = version
+version.cache_clear = _known_version.clear  # type: ignore[attr-defined]  # published with a cache
 
 
 def _should_use_gpus_per_node_from_version() -> bool:
-    return _version_memo.get() >= _GPUS_PER_NODE_SINCE
+    if version is not _asks_slurm:
+        # Somebody has put another function in its place.
+        return version() >= _GPUS_PER_NODE_SINCE
+    if not _known_version:
+        _known_version.append(version())
+    return _known_version[0] >= _GPUS_PER_NODE_SINCE
 
 
 class SlurmReplicaRequest(ReplicaRequest):
@@ -243,7 +237,7 @@ class SlurmScheduler(DirWorkspaceMixin, AskingScheduler):
         self._jobs.remember(app_id, mark)
         self._watcher.forget(app_id)
         if job_dir is not None:
-            _save_job_dir(app_id, job_dir)
+            note_job_dir(app_id, job_dir)
         return app_id
 
     def _cancel_existing(self, app_id: str) -> None:

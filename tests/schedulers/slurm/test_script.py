@@ -69,6 +69,7 @@ class Cluster:
                 "SLURM_JOB_NODELIST": "node[1-2]",
                 "SLURM_RESTART_COUNT": str(restarts),
                 "LANG": "C.UTF-8",
+                "WHOSE": "submitter",
             },
         )
 
@@ -133,6 +134,13 @@ def test_replicas_of_all_roles_get_what_is_theirs(cluster: Cluster) -> None:
         for k in range(role.num_replicas):
             log = cluster.directory / f"slurm-42-{role.name}-{k}.out"
             assert log.read_text() == f"{k} {role.name}-{k} 42\n"
+
+
+def test_the_variable_of_the_role_wins_over_that_of_the_submitter(cluster: Cluster) -> None:
+    for env, whose in (({"WHOSE": "role,x"}, "role,x"), ({"A": "b"}, "submitter")):
+        assert cluster.run(request_of(python_role(REPORT, "report.json", env=env))) == 0
+        report = json.loads((cluster.directory / "report.json").read_text())
+        assert report["env"]["WHOSE"] == whose
 
 
 def test_variables_that_no_shell_can_export_arrive(cluster: Cluster) -> None:

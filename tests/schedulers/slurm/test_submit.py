@@ -22,6 +22,7 @@ from torchx.specs import (
     Resource,
     RetryPolicy,
     Role,
+    Workspace,
     is_terminal,
 )
 
@@ -89,6 +90,22 @@ def test_two_submissions_of_one_request_are_two_jobs(
     first = submitted_mark()
     scheduler.schedule(info)
     assert submitted_mark().state_dir != first.state_dir
+
+
+def test_two_roles_with_workspaces_share_the_job_directory(
+    scheduler: SlurmScheduler, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "main.py").write_text("pass")
+    roles = [
+        Role(name, "/", entrypoint="python", workspace=Workspace({str(project): ""}))
+        for name in ("a", "b")
+    ]
+    job_dir = str(tmp_path / "job")
+    scheduler.build_workspaces(roles, {"job_dir": job_dir})
+    assert [role.image for role in roles] == [job_dir, job_dir]
+    assert (tmp_path / "job" / "main.py").read_text() == "pass"
 
 
 def test_a_refusal_says_what_sbatch_said_and_leaves_nothing(
@@ -180,22 +197,51 @@ def test_a_number_that_is_used_again_is_not_deleted(
 
 
 def test_nothing_but_a_state_directory_is_ever_removed(tmp_path: Path) -> None:
-    precious = tmp_path / "precious"
-    precious.mkdir()
-    store.forget("1", Mark("id", str(precious), "/w"))
-    assert precious.exists()
+    precious = tmp_path / "jobs" / "precious"
+    precious.mkdir(parents=True)
+    for name in ("id", "precious"):
+        mark = Mark(name, str(precious), "/w")
+        store.note(mark, "cancel")
+        store.forget("1", mark)
+        assert list(precious.iterdir()) == []
+
+
+def test_what_others_keep_for_their_jobs_may_be_anything(tmp_path: Path) -> None:
+    mark = Mark("id", str(tmp_path), "/w", {"job": 1}, (1,))
+    for text in ("", "nonsense", "3", '[3, {"name": "job"}]'):
+        (tmp_path / "roles.json").write_text(text)
+        assert all(isinstance(role, dict) for role in store.kept_roles(mark))
 
 
 def test_a_controller_that_is_down_is_a_passing_failure(
     scheduler: SlurmScheduler, add_command: AddCommand
 ) -> None:
     down = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+    add_command("sbatch", KEEP)
     add_command("squeue", f"echo '{down}' >&2; exit 1")
     add_command("sacct", "echo 'JobID|JobName|State'")
-    for ask in (lambda: scheduler.describe("1"), lambda: scheduler.describe_many(["1"])):
+    scheduler.submit(app(), {})
+    for ask in (lambda: scheduler.describe("1234"), lambda: scheduler.describe_many(["1234"])):
         with pytest.raises(SlurmError) as raised:
             ask()
         assert raised.value.transient
+
+
+def test_a_failure_of_the_queue_is_not_the_absence_of_a_job(
+    scheduler: SlurmScheduler, add_command: AddCommand
+) -> None:
+    add_command("squeue", "echo 'slurm_load_jobs error: something new' >&2; exit 1")
+    add_command("sacct", "echo 'JobID|JobName|State'")
+    with pytest.raises(SlurmError, match="something new"):
+        scheduler.describe("1")
+
+
+def test_a_submitted_job_is_not_lost_to_bookkeeping(
+    scheduler: SlurmScheduler, add_command: AddCommand, tmp_path: Path
+) -> None:
+    add_command("sbatch", KEEP)
+    Path(".torchxslurmjobdirs").mkdir()
+    assert scheduler.submit(app(), {"job_dir": str(tmp_path / "job")}) == "1234"
 
 
 def test_a_version_without_one_of_the_fields_is_asked_for_json(

@@ -265,8 +265,6 @@ def _run(words: Sequence[str]) -> str:
 
 def _is_serious(problem: Exception) -> bool:
     """Tells whether a failure of squeue is more than that the job is unknown."""
-    if isinstance(problem, subprocess.TimeoutExpired):
-        return True
-    return isinstance(problem, client.SlurmError) and (
-        problem.transient or isinstance(problem, client.SlurmNotInstalledError)
-    )
+    if isinstance(problem, client.UnknownJobError):
+        return False
+    return not isinstance(problem, client.SlurmError) or problem.is_explained

@@ -46,7 +46,13 @@ _HINTS = {
 
 
 class SlurmError(BackendError):
-    """A command of Slurm failed."""
+    """A command of Slurm failed.
+
+    Attributes:
+        is_explained: Whether the command said why.
+    """
+
+    is_explained = True
 
 
 class SlurmNotInstalledError(SlurmError):
@@ -142,4 +148,6 @@ def failure(command: str, code: int, stderr: str | None) -> SlurmError:
             message, hint="the controller of the cluster may be down; try again", transient=True
         )
     hint = next((text for words, text in _HINTS.items() if words in lowered), "")
-    return SlurmError(message, hint=hint)
+    error = SlurmError(message, hint=hint)
+    error.is_explained = bool(said)
+    return error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+
+log: logging.Logger = logging.getLogger(__name__)
 
 SLURM_JOB_DIRS = ".torchxslurmjobdirs"
 """Name of the file."""
@@ -17,6 +20,19 @@ def save_job_dir(job_id: str, job_dir: str) -> None:
     """
     with open(SLURM_JOB_DIRS, "a", encoding="utf-8") as file:
         file.write(f"{job_id} = {job_dir}\n")
+
+
+def note_job_dir(job_id: str, job_dir: str) -> None:
+    """Adds a job to the registry if it can be written; the comment of the job tells the same.
+
+    Args:
+        job_id: Number of the job.
+        job_dir: Its directory, as the user gave it.
+    """
+    try:
+        save_job_dir(job_id, job_dir)
+    except OSError as error:
+        log.warning("cannot note the job directory in %s: %s", SLURM_JOB_DIRS, error)
 
 
 def get_job_dirs() -> Mapping[str, str]:

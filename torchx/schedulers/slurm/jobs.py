@@ -96,7 +96,8 @@ class Jobs:
                 log.debug("accounting does not answer: %s", error)
                 ended = []
             found.update(group_by_app(ended))
-        if unreachable is not None and not found:
+        if unreachable is not None and any(app_id not in found for app_id in missing):
+            # What nobody told about may well be there.
             raise unreachable
         return {app_id: found[app_id] for app_id in app_ids if app_id in found}
 
@@ -173,12 +174,7 @@ class Jobs:
             if told != NONE:
                 response.structured_error_msg = told
         _add_details(response.roles, store.kept_roles(mark))
-        if mark is not None:
-            hosts = {mark.replicas()[number]: host for number, host in store.hosts(mark).items()}
-            for status in response.roles_statuses:
-                for replica in status.replicas:
-                    host = hosts.get((replica.role, replica.id), replica.hostname)
-                    replica.hostname = replica.hostaddr = host
+        _add_hosts(response, mark)
         return response
 
     def stamp(self, app_id: str) -> object:
@@ -287,6 +283,18 @@ def _left_the_queue(app_id: str, mark: Mark, notes: Sequence[str]) -> DescribeAp
     return response
 
 
+def _add_hosts(response: DescribeAppResponse, mark: Mark | None) -> None:
+    """Replaces lists of nodes, which Slurm tells of replicas that share nodes, by their hosts."""
+    replicas = [replica for status in response.roles_statuses for replica in status.replicas]
+    vague = [replica for replica in replicas if set(replica.hostname) & set("[,")]
+    if mark is None or not vague:
+        return
+    hosts = {mark.replicas()[number]: host for number, host in store.hosts(mark).items()}
+    for replica in vague:
+        host = hosts.get((replica.role, replica.id), replica.hostname)
+        replica.hostname = replica.hostaddr = host
+
+
 def _add_details(roles: Sequence[Role], kept: Sequence[Mapping[str, Any]]) -> None:
     by_name = {str(details.get("name")): details for details in kept}
     for role in roles:
@@ -297,7 +305,8 @@ def _add_details(roles: Sequence[Role], kept: Sequence[Mapping[str, Any]]) -> No
         role.entrypoint = str(details.get("entrypoint", ""))
         role.args = [str(arg) for arg in details.get("args", ())]
         role.max_retries = int(details.get("max_retries", 0))
-        role.retry_policy = RetryPolicy(details.get("retry_policy", "APPLICATION"))
+        policy = str(details.get("retry_policy"))
+        role.retry_policy = RetryPolicy.__members__.get(policy, RetryPolicy.APPLICATION)
         role.resource = Resource(
             cpu=int(details.get("cpu", -1)),
             gpu=int(details.get("gpu", -1)),

@@ -80,7 +80,7 @@ def describe_sacct(app_id: str, table: str) -> DescribeAppResponse | None:
     states = []
     for row in table_rows(table, "|"):
         job_id, name, words = (row.get(key, "") for key in ("JobID", "JobName", "State"))
-        if leader_of(job_id)[0].strip() != app_id or "." in job_id:
+        if not job_id or leader_of(job_id)[0].strip() != app_id or "." in job_id:
             continue
         state = appstate_from_slurm_state(state_word(words))
         states.append(state)

@@ -141,7 +141,7 @@ def forget(job_id: str, mark: Mark | None) -> None:
     Raises:
         TorchXError: The note cannot be written.
     """
-    if mark is not None and mark.state_dir and _is_state_dir(mark):
+    if mark is not None and _is_our_state_dir(mark):
         shutil.rmtree(mark.state_dir, ignore_errors=True)
     try:
         os.makedirs(os.path.join(home(), "index"), mode=0o700, exist_ok=True)
@@ -189,8 +189,10 @@ def note(mark: Mark, event: str) -> None:
 
     Args:
         mark: What the comment of the job says.
-        event: The note. A failure to write it is ignored: other users may not.
+        event: The note. A failure to write it is ignored, and so are jobs of other users.
     """
+    if not _is_our_state_dir(mark):
+        return
     try:
         with open(os.path.join(mark.state_dir, EVENTS_FILE), "a", encoding="utf-8") as file:
             file.write(f"{event}\n")
@@ -208,8 +210,11 @@ def kept_roles(mark: Mark | None) -> list[dict[str, Any]]:
         What :func:`make_state_dir` was given; nothing if it cannot be read from here.
     """
     text = _read(os.path.join(mark.state_dir, _ROLES_FILE)) if mark and mark.state_dir else None
-    roles = json.loads(text) if text else []
-    return roles if isinstance(roles, list) else []
+    try:
+        roles = json.loads(text) if text else []
+    except ValueError:
+        return []
+    return [role for role in roles if isinstance(role, dict)] if isinstance(roles, list) else []
 
 
 def error_files(mark: Mark | None) -> Iterable[str]:
@@ -254,10 +259,20 @@ def _index_path(job_id: str) -> str:
     return os.path.join(home(), "index", job_id.replace(os.sep, "_") or "_")
 
 
-def _is_state_dir(mark: Mark) -> bool:
-    # The comment of a job is text that its owner can change: nothing else is ever removed.
+def _is_our_state_dir(mark: Mark) -> bool:
+    # The comment of a job is text that its owner can change: nothing else is written or removed.
     parent, name = os.path.split(mark.state_dir)
-    return name == mark.submission_id and os.path.basename(parent) == "jobs"
+    if name != mark.submission_id or os.path.basename(parent) != "jobs":
+        return False
+    try:
+        found = os.lstat(mark.state_dir)
+        return (
+            found.st_uid
+            == os.lstat(os.path.join(mark.state_dir, _ROLES_FILE)).st_uid
+            == (os.getuid())
+        )
+    except OSError:
+        return False
 
 
 def _read(path: str) -> str | None:
