@@ -83,7 +83,7 @@ def relaunch_command(job: RememberedJob) -> str:
     launch = job.launch
     if launch.component is None:
         return shell.join(["torchx", "rerun", job.handle or job.name])
-    if isinstance(launch.component_args, dict):
+    if isinstance(launch.component_args, dict) and launch.component_args:
         return _stdin_command(job, launch.component, launch.component_args)
     words = ["torchx", "run", "-s", job.scheduler]
     options = _cfg_text(job)
