@@ -310,6 +310,8 @@ def test_defaults_given_explicitly_do_not_conflict_with_stdin(project: Path) -> 
         (["-s", "local_cwd", "-cfg", "prepend_cwd=maybe", "utils.echo"], 1, "prepend_cwd"),
         (["-s", "local_cwd", "utils.echo", "--nope", "x"], 2, "--nope"),
         (["-s", "nope", "utils.echo"], 2, "invalid choice"),
+        (["-s", "local_cw", "utils.echo"], 2, "did you mean `local_cwd`?"),
+        (["--dettach", "-s", "local_cwd", "utils.echo"], 2, "did you mean `--detach`?"),
         (["-s", "local_cwd"], 2, "missing component name"),
     ],
 )
@@ -324,6 +326,7 @@ def test_a_wrong_call_is_explained_without_a_traceback(
         starts = [line.partition(" ")[0] for line in done.stderr.splitlines()]
         assert "error:" in starts
         assert "hint:" in starts
+        assert done.stderr.count("see `torchx runopts") <= 1
 
 
 def test_an_unknown_option_in_a_config_file_is_an_error(project: Path, torchx: Torchx) -> None:

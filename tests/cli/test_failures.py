@@ -23,6 +23,7 @@ def exit_code(error: BaseException) -> object:
         (KeyError("name"), "name", "DEBUG"),
         (ValueError("bad value"), "bad value", "DEBUG"),
         (ValueError(), "ValueError", "DEBUG"),
+        (OSError(28, "No space left", "/x"), "[Errno 28] No space left: '/x'", "free some space"),
         (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero", "DEBUG"),
         (ModuleNotFoundError("No module named 'x.y'", name="x.y"), "No module named 'x.y'", "`x`"),
     ],

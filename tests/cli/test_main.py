@@ -78,8 +78,9 @@ def test_without_a_command_help_is_printed_and_the_exit_code_is_1(
 
 def test_an_unknown_command_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
-        cli.main(["nope"])
+        cli.main(["statu"])
     assert exit_info.value.code == 2
+    assert "did you mean `status`?" in capsys.readouterr().err
 
 
 def test_the_command_line_is_read_when_main_is_called(

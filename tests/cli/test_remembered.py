@@ -47,6 +47,8 @@ def test_list_filters_and_says_when_there_is_more(echoed: str, torchx: Torchx) -
     assert torchx("list", "--state", "failed").stdout.split()[-5] == other
     assert echoed not in torchx("list", "--name", "sh").stdout
     assert echoed in torchx("list", "--since", "1h").stdout
+    nothing = torchx("list", "--name", "nope")
+    assert "no job" in nothing.stderr
     limited = torchx("list", "--limit", "1")
     assert (other in limited.stdout, echoed in limited.stdout) == (True, False)
     assert "--limit 0 shows all" in limited.stderr
@@ -97,6 +99,22 @@ def test_the_command_brings_along_what_the_first_one_did(
     handle = torchx("run", "-s", "local_cwd", *options, "utils.echo").stdout.strip()
     command = json.loads(torchx("describe", handle, "--json").stdout)["launch"]["command"]
     assert command == f"cd {project} && torchx run -s local_cwd {expected}utils.echo"
+
+
+def test_describe_tells_the_state_of_now(project: Path, torchx: Torchx) -> None:
+    words = ("run", "--detach", "-s", "local_cwd", "utils.sh", "sleep 60")
+    handle = torchx(*words).stdout.strip()
+    assert "# state      RUNNING" in torchx("describe", handle).stdout
+    torchx("cancel", handle)
+    torchx("status", handle)
+    assert "# state      CANCELLED" in torchx("describe", handle).stdout
+
+
+def test_a_component_without_arguments_is_launched_again_by_a_plain_command(
+    project: Path, torchx: Torchx
+) -> None:
+    handle = torchx("run", "-s", "local_cwd", "utils.echo").stdout.strip()
+    assert torchx("describe", handle).stdout.endswith("torchx run -s local_cwd utils.echo\n")
 
 
 def test_describe_remembers_what_the_scheduler_forgot(echoed: str, torchx: Torchx) -> None:

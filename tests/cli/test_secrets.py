@@ -237,7 +237,8 @@ def test_an_app_that_cannot_be_started_does_not_tell_its_secrets(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--secret-env", "NOT_SET"], "there is no such variable"),
+        (["--secret-env", "NOT_SET"], "environment has no variable `NOT_SET`"),
+        (["--secret-env", "NO_TOKEN"], "environment has no variable `NO_TOKEN`"),
         (["--secret-env", "NAME=hunter2222"], "takes the name of a variable, not `NAME=...`"),
         (["--secret-env", "hunter-2222"], "no name of a variable"),
         (["--env-file", "missing.env"], "cannot read missing.env"),
@@ -253,6 +254,7 @@ def test_what_cannot_be_taken_is_an_error_without_the_secret(
     assert told in json.loads(done.stdout)["error"]["message"]
     assert [line.partition(" ")[0] for line in done.stderr.splitlines()] == ["error:", "hint:"]
     assert "hunter" not in done.stdout + done.stderr
+    assert "<redacted>" not in done.stderr
 
 
 def test_the_environment_wins_over_files_and_the_last_file_over_the_first(

@@ -58,7 +58,7 @@ def _remembered(runner: Runner, app_handle: str) -> RememberedJob | None:
     from torchx.errors import TorchXError
 
     try:
-        return runner.job(app_handle)
+        return runner.job(app_handle, refresh=True)
     except TorchXError as error:
         logger.warning("how it was launched cannot be looked up: %s", error)
         return None

@@ -177,7 +177,10 @@ def _list_remembered(runner: Runner, args: argparse.Namespace) -> None:
             state_column=2,
         )
     sys.stdout.flush()
-    if len(jobs) > len(shown):
+    if not shown:
+        is_filtered = args.state or args.since or args.name
+        logger.info("no job is remembered%s", " that fits the filters" if is_filtered else " yet")
+    elif len(jobs) > len(shown):
         logger.info("these are the newest %d, there are more: --limit 0 shows all", len(shown))
 
 

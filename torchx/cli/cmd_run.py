@@ -432,11 +432,12 @@ def _invalid_config_reported(scheduler: str) -> Iterator[None]:
     try:
         yield
     except InvalidRunConfigException as error:
-        advice = f"{error.hint}; " if error.hint else ""
+        see = f"see `torchx runopts {scheduler}`"
+        advice = error.hint.removesuffix(see).rstrip(" ;")
         fail(
             f"Invalid scheduler configuration: {error}",
-            hint=f"{advice}give options with `-cfg key1=value1,key2=value2` or in section"
-            f" [{scheduler}] of .torchxconfig; see `torchx runopts {scheduler}`",
+            hint=f"{advice}{'; ' if advice else ''}give options with"
+            f" `-cfg key1=value1,key2=value2` or in section [{scheduler}] of .torchxconfig; {see}",
             type=type(error).__name__,
         )
 

@@ -10,6 +10,7 @@ The traceback is shown at log level DEBUG only.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -26,6 +27,7 @@ logger: logging.Logger = logging.getLogger("torchx.cli")
 EXIT_FAILURE = 1
 """Exit code of everything that goes wrong, except a wrong command line (2, by argparse)."""
 
+_FULL_DISK_HINT = "free some space there, or set TORCHX_HOME to a directory on another disk"
 _TRACEBACK_HINT = "run it again with `torchx -v ...` to see at level DEBUG where this comes from"
 
 
@@ -63,6 +65,8 @@ def explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, ModuleNotFoundError):
         return str(error), hint if hasattr(error, "hint") else _missing_module_hint(error)
     text = str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return text, _FULL_DISK_HINT
     if isinstance(error, (OSError, ValueError, NotImplementedError, RuntimeError)) and text:
         return text, hint
     return f"{type(error).__name__}: {text}" if text else type(error).__name__, hint

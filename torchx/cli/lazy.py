@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +20,10 @@ LOG_LEVEL_OPTIONS = {
     ("-q", "--quiet"): ("WARNING", "show only warnings and errors"),
 }
 """Options that set the log level, with the level and the help of each."""
+
+# Python offers the reason of an error only as text.
+_INVALID_CHOICE = r"invalid choice: '(?P<word>.*)' \(choose from (?P<choices>.*)\)"
+_UNRECOGNIZED = r"unrecognized arguments: (?P<word>-[^\s=]+)"
 
 
 class LazyCommand(SubCommand):
@@ -108,11 +113,23 @@ class ReportingParser(argparse.ArgumentParser):
         """
         from torchx.util.redact import redact_text
 
-        message = redact_text(message)
+        message = redact_text(f"{message}{self._advice(message)}")
         hint = f"see `{self.prog} --help`"
         json_output.note_failure(json_output.Failure("UsageError", message, hint))
         json_output.expect_json(self.words, self)
         super().error(message)
+
+    def _advice(self, message: str) -> str:
+        """Names what was probably meant by a word that argparse does not know."""
+        found = re.search(_INVALID_CHOICE, message)
+        if found is not None:
+            # Only some versions of Python quote the choices.
+            return _closest(found["word"], found["choices"].replace("'", "").split(", "))
+        found = re.search(_UNRECOGNIZED, message)
+        return "" if found is None else _closest(found["word"], self._known_options())
+
+    def _known_options(self) -> Collection[str]:
+        return self._option_string_actions
 
 
 class CommandParser(ReportingParser):
@@ -240,6 +257,14 @@ class MainParser(ReportingParser):
             choice.help = _escaped(summary_of(self._commands[choice.dest]))
         return super().format_help()
 
+    def _known_options(self) -> Collection[str]:
+        # Words that the parser of a command does not know are reported by this one.
+        command = next((word for word in self.words if word in self._group.choices), None)
+        options = set(self._option_string_actions)
+        if command is not None:
+            options.update(self._group.choices[command]._option_string_actions)
+        return options
+
 
 def summary_of(command: SubCommand) -> str:
     """Returns one line about a command.
@@ -252,6 +277,13 @@ def summary_of(command: SubCommand) -> str:
     """
     text = getattr(command, "summary", None) or type(command).__doc__ or ""
     return str(text).strip().partition("\n")[0]
+
+
+def _closest(word: str, known: Collection[str]) -> str:
+    import difflib
+
+    closest = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean `{closest[0]}`?" if closest else ""
 
 
 def _escaped(text: str) -> str:

@@ -80,7 +80,8 @@ def _from_environment(name: str) -> str:
     value = os.environ.get(name)
     if value is None:
         raise SecretEnvError(
-            f"--secret-env {name}: there is no such variable in your environment",
-            hint=f"`export {name}=...` first, or put it into a file and give `--env-file FILE`",
+            # Worded so that redaction takes nothing behind the name for its value.
+            f"your environment has no variable `{name}`, which --secret-env is to take",
+            hint=f"export `{name}` first, or put it into a file and give `--env-file FILE`",
         )
     return value

@@ -86,11 +86,19 @@ class RememberedJobs(SubmittedApps):
         finally:
             store.close()
 
-    def job(self, app_handle: AppHandle) -> RememberedJob | None:
-        """Returns what is remembered of one job, without asking its scheduler.
+    def job(
+        self,
+        app_handle: AppHandle,
+        *,
+        refresh: bool = False,
+        timeout: float = _REFRESH_TIMEOUT_S,
+    ) -> RememberedJob | None:
+        """Returns what is remembered of one job.
 
         Args:
             app_handle: Handle of the app.
+            refresh: Ask its scheduler for its state, if that may have changed.
+            timeout: Longest time in seconds to wait for the scheduler.
 
         Returns:
             The job; None if it is not remembered.
@@ -104,7 +112,10 @@ class RememberedJobs(SubmittedApps):
         backend, _, app_id = parse_app_handle(app_handle)
         store = JobStore()
         try:
-            return store.of_handle(backend, app_id)
+            job = store.of_handle(backend, app_id)
+            if job is None or not refresh:
+                return job
+            return next(iter(self._refreshed(store, [job], timeout)), None)
         finally:
             store.close()
 

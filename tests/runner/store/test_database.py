@@ -241,6 +241,26 @@ def test_on_a_full_disk_jobs_are_remembered_elsewhere(
     assert found == {"first", *(f"later-{number}" for number in range(50))}
 
 
+def test_a_full_disk_hides_no_job(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = JobStore([str(small_disk / "home")])
+    store.add(bare_job("first"))
+    store.close()
+    with (small_disk / "filler").open("wb", buffering=0) as filler:
+        while not is_full(filler):
+            pass
+    assert [job.submission_id for job in store.newest()] == ["first"]
+    assert store.count() == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_file_for_which_there_was_no_room_holds_no_job(small_disk: Path) -> None:
+    (small_disk / "jobs.db").touch()
+    with (small_disk / "filler").open("wb", buffering=0) as filler:
+        while not is_full(filler):
+            pass
+    assert list(JobStore([str(small_disk)]).newest()) == []
+
+
 def test_a_read_only_file_can_still_be_read(
     small_disk: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:

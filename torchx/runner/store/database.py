@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -20,6 +21,8 @@ log: logging.Logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _BUSY_TIMEOUT_S = 5.0
+# Python 3.10 does not tell the code of an error.
+_NOT_WRITABLE = ("disk is full", "disk I/O error", "unable to open", "readonly database")
 # SQLite needs shared memory for its write-ahead log, which only local file systems have.
 _NETWORK_FILE_SYSTEMS = frozenset(
     (
@@ -67,6 +70,7 @@ class Database:
         self._owner_pid = 0
         # SQLite forbids to use, or even to close, a connection that was carried through a fork.
         self._inherited: list[sqlite3.Connection] = []
+        self._has_told = False
 
     def exists(self) -> bool:
         """Tells whether there is anything to read.
@@ -77,7 +81,7 @@ class Database:
         return os.path.exists(self.path)
 
     def read(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        """Runs a query.
+        """Runs a query, also where there is no room or right to write.
 
         Args:
             sql: The query.
@@ -89,7 +93,13 @@ class Database:
         Raises:
             StoreError: The file cannot be read.
         """
-        return self._run(lambda connection: connection.execute(sql, values).fetchall())
+        try:
+            return self._run(lambda connection: connection.execute(sql, values).fetchall())
+        except StoreError as error:
+            if not _cannot_write(error.__cause__):
+                raise
+            self._tell_once(error)
+            return self._read_as_it_is(sql, values)
 
     def write(self, statements: Sequence[tuple[str, Sequence[object]]]) -> int:
         """Runs statements as one transaction, all or none of them.
@@ -130,7 +140,26 @@ class Database:
                     return work(self._open())
             except (sqlite3.Error, OSError) as error:
                 self.close()
-                raise StoreError(f"{self.path}: {error}") from error
+                raise self._error(error) from error
+
+    def _read_as_it_is(self, sql: str, values: Sequence[object]) -> list[sqlite3.Row]:
+        """Reads without the shared memory beside the file, for which a full disk has no room."""
+        try:
+            uri = _read_only_uri(self.path)
+            with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+                connection.row_factory = sqlite3.Row
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                return connection.execute(sql, values).fetchall() if version else []
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _tell_once(self, error: StoreError) -> None:
+        if not self._has_told:
+            self._has_told = True
+            log.warning("%s; what is shown of it may not be the latest", error)
+
+    def _error(self, error: Exception) -> StoreError:
+        return StoreError(f"{self.path}: {error}", hint=f"free or repair {self.path}")
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._owner_pid != os.getpid():
@@ -224,9 +253,15 @@ def _read_only_uri(path: str) -> str:
 
 
 def _is_corruption(error: sqlite3.DatabaseError) -> bool:
-    # Python 3.10 does not tell the code of an error.
     text = str(error)
     return "malformed" in text or "not a database" in text
+
+
+def _cannot_write(error: BaseException | None) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    text = str(error)
+    return any(reason in text for reason in _NOT_WRITABLE)
 
 
 def _is_sound(path: str) -> bool:

@@ -46,6 +46,10 @@ def write_json(path: str, value: object, *, sync: bool = False, indent: int | No
         os.replace(temporary, path)
         if sync:
             os.fsync(fd)
+    except OSError as error:
+        # A write, unlike an open, does not tell which file had no room.
+        error.filename = error.filename or path
+        raise
     finally:
         os.close(fd)
 
