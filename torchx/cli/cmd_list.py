@@ -6,7 +6,6 @@ import argparse
 import logging
 import sys
 import time
-from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,8 @@ from torchx.schedulers import get_scheduler_factories
 from torchx.specs import AppState
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from torchx.runner.api import Runner
     from torchx.runner.store import RememberedJob
     from torchx.schedulers.api import ListAppResponse

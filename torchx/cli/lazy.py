@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -72,14 +73,35 @@ class LazyCommand(SubCommand):
         return self._command
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Formats help for the width of the terminal.
+
+    ``argparse`` makes one for each argument that is declared, and asks ``shutil`` for the width,
+    which takes longer to import than ``argparse`` itself.
+
+    Args:
+        prog: Name of the program.
+        options: As in ``argparse``.
+    """
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, **{"width": _terminal_columns() - 2, **options})
+
+
 class ReportingParser(argparse.ArgumentParser):
     """A parser whose errors can be told as JSON, too.
+
+    Args:
+        options: As in ``argparse``.
 
     Attributes:
         words: What it was last given to parse.
     """
 
     words: Sequence[str] = ()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": HelpFormatter, **options})
 
     # The signatures of argparse are overloads on the type of the namespace.
     def parse_known_args(  # type: ignore[override]
@@ -284,6 +306,18 @@ def _closest(word: str, known: Collection[str]) -> str:
 
     closest = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean `{closest[0]}`?" if closest else ""
+
+
+def _terminal_columns() -> int:
+    """Does what ``shutil.get_terminal_size`` does, for the width alone."""
+    configured = os.environ.get("COLUMNS", "")
+    if configured.isdecimal() and int(configured) > 0:
+        return int(configured)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80
+    except (AttributeError, ValueError, OSError):
+        # The output was closed, is detached, or is no terminal.
+        return 80
 
 
 def _escaped(text: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import os
 import sys
 from argparse import ArgumentParser
@@ -162,6 +164,8 @@ def main(argv: list[str] | None = None) -> None:
 
         print_completions(words[1:])
         return
+    # Looking for garbage in a process that ends takes as long as all else that `status` does.
+    atexit.register(gc.freeze)
     run_main(get_sub_cmds(), argv)
 
 

@@ -15,20 +15,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 
-from torchx.runner.bookkeeping import note_component, note_launch
 from torchx.runner.config import get_config, get_configs
 from torchx.runner.events import log_event
-from torchx.runner.prepare import (
-    copy_app,
-    inject_env,
-    inject_secrets,
-    parent_run_id_of,
-    remember_secrets_of,
-)
 from torchx.runner.remembered import RememberedJobs
-from torchx.runner.submit import build_and_validate, resolve_cfg
 from torchx.runner.telemetry import note_app, runcfg_json
-from torchx.runner.validate import validate_app
 from torchx.schedulers import SchedulerFactory, get_scheduler_factories
 from torchx.schedulers.api import ListAppResponse, Scheduler, Stream
 from torchx.settings import (
@@ -265,20 +255,22 @@ class Runner(RememberedJobs):
             UnknownSchedulerException: There is no such scheduler.
             InvalidRunConfigException: A run option is missing or of the wrong type.
         """
-        app = copy_app(app)
-        inject_secrets(app, secret_env or {})
-        validate_app(app)
-        parent_run_id = parent_run_id_of(parent_run_id)
-        inject_env(app, scheduler, self._name, get_configured_trackers(), parent_run_id)
+        from torchx.runner import bookkeeping, prepare, submit, validate
+
+        app = prepare.copy_app(app)
+        prepare.inject_secrets(app, secret_env or {})
+        validate.validate_app(app)
+        parent_run_id = prepare.parent_run_id_of(parent_run_id)
+        prepare.inject_env(app, scheduler, self._name, get_configured_trackers(), parent_run_id)
         runcfg = runcfg_json(cfg)
         with log_event("dryrun", scheduler, runcfg=runcfg, workspace=str(workspace)) as ctx:
             sched = self._scheduler(scheduler)
-            resolved = resolve_cfg(sched, scheduler, cfg or {})
-            remember_secrets_of(app, resolved)
-            build_and_validate(sched, scheduler, app, resolved, workspace)
+            resolved = submit.resolve_cfg(sched, scheduler, cfg or {})
+            prepare.remember_secrets_of(app, resolved)
+            submit.build_and_validate(sched, scheduler, app, resolved, workspace)
             info: AppDryRunInfo[Any] = sched.submit_dryrun(app, resolved)
             info._scheduler = scheduler
-            note_launch(info, cfg or {}, workspace, parent_run_id, secret_env or {})
+            bookkeeping.note_launch(info, cfg or {}, workspace, parent_run_id, secret_env or {})
             note_app(ctx, scheduler, app.name, app)
             return info
 
@@ -386,6 +378,7 @@ class Runner(RememberedJobs):
             ComponentNotFoundException: There is no such component.
             ComponentValidationException: The component breaks the rules for components.
         """
+        from torchx.runner.bookkeeping import note_component
         from torchx.specs import materialize_appdef
 
         words, values = _words_and_values(component_args)

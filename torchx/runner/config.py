@@ -30,15 +30,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from torchx.errors import TorchXError
-from torchx.runner.config_options import (
-    FoundOption,
-    OptionLayer,
-    UnknownOption,
-    layer_of_environment,
-    layer_of_file,
-    merge,
-    variables_for,
-)
 from torchx.schedulers import get_scheduler_factories
 from torchx.settings import ENV_TORCHXCONFIG
 from torchx.util import config_layers
@@ -47,6 +38,7 @@ from torchx.util.config_layers import CONFIG_FILE, CONFIG_PREFIX_DELIM, use_prof
 from torchx.util.strings import closest_match
 
 if TYPE_CHECKING:
+    from torchx.runner.config_options import FoundOption, OptionLayer, UnknownOption
     from torchx.schedulers import SchedulerFactory
     from torchx.schedulers.api import Scheduler
     from torchx.specs import CfgVal, runopts
@@ -86,9 +78,13 @@ _NOT_SET = "not set"
 log: logging.Logger = logging.getLogger(__name__)
 
 
-def __getattr__(name: str) -> list[str]:
+def __getattr__(name: str) -> Any:
     if name == "DEFAULT_CONFIG_DIRS":
         return config_layers.current_dirs()
+    if name == "UnknownOption":
+        from torchx.runner.config_options import UnknownOption
+
+        return UnknownOption
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -241,6 +237,8 @@ def effective_options(scheduler: str, dirs: list[str] | None = None) -> list[Eff
     Raises:
         ValueError: There is no such scheduler, or a value does not fit its option.
     """
+    from torchx.runner.config_options import FoundOption, merge
+
     _check_registered(scheduler)
     opts = _run_opts(scheduler)
     found = merge(opts, _option_layers(scheduler, config_layers.layers(dirs), os.environ, opts))
@@ -386,6 +384,8 @@ def _run_opts(scheduler: str) -> runopts:
 
 
 def _is_configured(scheduler: str, files: list[ConfigFile], environ: Mapping[str, str]) -> bool:
+    from torchx.runner.config_options import variables_for
+
     in_files = any(scheduler in file.sections for file in files)
     return in_files or bool(variables_for(scheduler, list(_factories()), environ))
 
@@ -393,6 +393,8 @@ def _is_configured(scheduler: str, files: list[ConfigFile], environ: Mapping[str
 def _option_layers(
     scheduler: str, files: list[ConfigFile], environ: Mapping[str, str], opts: runopts
 ) -> list[OptionLayer]:
+    from torchx.runner.config_options import layer_of_environment, layer_of_file, variables_for
+
     variables = variables_for(scheduler, list(_factories()), environ)
     of_environment = [layer_of_environment(scheduler, variables, opts)] if variables else []
     of_files = [layer_of_file(scheduler, file) for file in files if scheduler in file.sections]
@@ -412,6 +414,8 @@ def _fill(
     for layer in found:
         for unknown in layer.unknown(opts):
             log.warning("%s (ignored)", unknown)
+    from torchx.runner.config_options import merge
+
     merged: dict[str, FoundOption] = merge(opts, found, cfg)
     cfg.update({name: option.value for name, option in merged.items()})
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchx.settings import ENV_TORCHX_CFG_PREFIX
 from torchx.util.config_file import DEFAULT_SECTION, PLACEHOLDER, ConfigFile, ConfigFileError
+from torchx.util.records import record
 from torchx.util.redact import REDACTED, is_secret_name
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ NONE_TEXT = "None"
 FROM_ENVIRONMENT = "environment"
 """Origin of an option that a variable holds."""
 
-_NOT_IN_NAMES = re.compile("[^A-Z0-9]")
+_NOT_IN_NAMES = "[^A-Z0-9]"
 
 log: logging.Logger = logging.getLogger("torchx.runner.config")
 
@@ -60,7 +61,7 @@ class FoundOption(NamedTuple):
     origin: str
 
 
-@dataclass(frozen=True)
+@record
 class OptionLayer:
     """What one source says about the options of one scheduler.
 
@@ -253,7 +254,7 @@ def _prefix_of(scheduler: str) -> str:
 
 
 def _in_capitals(name: str) -> str:
-    return _NOT_IN_NAMES.sub("_", name.upper())
+    return re.sub(_NOT_IN_NAMES, "_", name.upper())
 
 
 def _cast(layer: OptionLayer, name: str, text: str, opts: runopts) -> CfgVal:

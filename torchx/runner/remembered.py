@@ -7,7 +7,6 @@ import itertools
 import logging
 import time
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from torchx.errors import TorchXError
@@ -15,6 +14,8 @@ from torchx.runner.submitted import SubmittedApps
 from torchx.specs import AppHandle, AppState, MalformedAppHandleException, parse_app_handle
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
     from torchx.runner.store import JobStore, RememberedJob
 
 logger: logging.Logger = logging.getLogger(__name__)

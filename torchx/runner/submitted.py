@@ -8,11 +8,9 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from torchx.runner.bookkeeping import Bookkeeper
 from torchx.runner.compat import call_with_accepted
 from torchx.runner.connections import SchedulerConnections
 from torchx.runner.events import log_event
-from torchx.runner.watch import change_waiter, wait_until_terminal
 from torchx.schedulers.api import ListAppResponse, Scheduler, Stream
 from torchx.specs import (
     AppDef,
@@ -27,6 +25,8 @@ from torchx.specs import (
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from torchx.runner.bookkeeping import Bookkeeper
 
 _MAX_REMEMBERED_APPS = 10_000
 _JUST_SEEN_S = 1.0
@@ -86,6 +86,8 @@ class SubmittedApps(SchedulerConnections):
             MalformedAppHandleException: The handle is none.
             TimeoutError: The time is over and the app has not ended. It goes on.
         """
+        from torchx.runner.watch import change_waiter, wait_until_terminal
+
         scheduler, backend, app_id = self._scheduler_app_id(app_handle, check_session=False)
         with log_event("wait", backend, app_id):
             status = wait_until_terminal(
@@ -229,6 +231,8 @@ class SubmittedApps(SchedulerConnections):
             return listed
 
     def _bookkeeper(self) -> Bookkeeper:
+        from torchx.runner.bookkeeping import Bookkeeper
+
         # Not set by the constructor, which not every subclass calls.
         keeper: Bookkeeper = vars(self).setdefault("_books", Bookkeeper())
         return keeper

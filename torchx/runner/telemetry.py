@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 
@@ -25,6 +24,8 @@ def runcfg_json(cfg: object) -> str | None:
         if not cfg:
             return None
         options = dict(cfg) if isinstance(cfg, Mapping) else getattr(cfg, "__dict__", str(cfg))
+        import json
+
         return json.dumps(options, default=str)
     except Exception:
         logger.exception("run options could not be put into an event")

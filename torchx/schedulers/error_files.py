@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 
@@ -39,6 +38,8 @@ def read_error(path: str) -> str:
             text = file.read(_LONGEST_ERROR_BYTES).decode("utf-8", "replace")
     except OSError:
         return NONE
+    import json
+
     try:
         return json.dumps(json.loads(text))
     except (ValueError, RecursionError):

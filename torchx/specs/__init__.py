@@ -1,6 +1,7 @@
 """The job model: what to run (:class:`AppDef`, :class:`Role`), on what (:class:`Resource`) and how.
 
-Importing it costs little: named resources and component functions are loaded when first used.
+Importing it costs little: named resources, component functions and what only those who watch jobs
+need are loaded when first used.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torchx.specs import resource_library
-from torchx.specs.api import (
+from torchx.specs.app import (
     ALL,
     MISSING,
     NONE,
@@ -16,43 +17,38 @@ from torchx.specs.api import (
     TORCHX_HOME,
     UNKNOWN,
     AppDef,
-    AppDryRunInfo,
-    AppHandle,
-    AppState,
-    AppStatus,
-    BindMount,
     CfgVal,
-    DeviceMount,
-    InvalidRunConfigException,
-    MalformedAppHandleException,
-    ParsedAppHandle,
-    ReplicaState,
-    ReplicaStatus,
     Resource,
     RetryPolicy,
     Role,
-    RoleStatus,
+)
+from torchx.specs.dryrun import AppDryRunInfo
+from torchx.specs.handle import (
+    AppHandle,
+    MalformedAppHandleException,
+    ParsedAppHandle,
     UnknownAppException,
     UnknownSchedulerException,
-    VolumeMount,
-    Workspace,
-    cases,
-    get_type_name,
-    is_terminal,
-    macros,
     make_app_handle,
     parse_app_handle,
-    runopt,
-    runopts,
 )
+from torchx.specs.macros import macros
 from torchx.specs.metadata_keys import NA, TORCHX_CONTEXT_NAME, app_metadata
-from torchx.specs.mounts import parse_mounts
+from torchx.specs.mounts import BindMount, DeviceMount, VolumeMount, parse_mounts
 from torchx.specs.resource_library import (
     ResourceFactory,
     get_named_resources,
     named_resources,
     resource,
 )
+from torchx.specs.runopts import (
+    InvalidRunConfigException,
+    cases,
+    get_type_name,
+    runopt,
+    runopts,
+)
+from torchx.specs.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +56,14 @@ if TYPE_CHECKING:
     from torchx.specs import named_resources_aws as named_resources_aws
     from torchx.specs.builders import materialize_appdef
     from torchx.specs.capabilities import CapabilityKey
+    from torchx.specs.status import (
+        AppState,
+        AppStatus,
+        ReplicaState,
+        ReplicaStatus,
+        RoleStatus,
+        is_terminal,
+    )
 
     AWS_NAMED_RESOURCES: Mapping[str, ResourceFactory]
     GENERIC_NAMED_RESOURCES: Mapping[str, ResourceFactory]
@@ -70,9 +74,18 @@ GiB: int = 1024
 """MiB in one GiB: ``Resource.memMB`` is in MiB."""
 
 # Users reach these as attributes without ever importing them.
-_LAZY_MODULES = ("builders", "named_resources_aws", "named_resources_generic")
+_LAZY_MODULES = ("api", "builders", "named_resources_aws", "named_resources_generic", "status")
 
-_LAZY_ATTRIBUTES = {"CapabilityKey": "capabilities", "materialize_appdef": "builders"}
+_LAZY_ATTRIBUTES = {
+    "AppState": "status",
+    "AppStatus": "status",
+    "CapabilityKey": "capabilities",
+    "ReplicaState": "status",
+    "ReplicaStatus": "status",
+    "RoleStatus": "status",
+    "is_terminal": "status",
+    "materialize_appdef": "builders",
+}
 
 _NamedResourcesLibrary = resource_library._NamedResourcesLibrary
 _load_named_resources = resource_library.load_named_resources

@@ -14,8 +14,6 @@ from typing import Any, get_args, get_origin
 from torchx.errors import TorchXError
 from torchx.specs.app import CfgVal
 from torchx.util.records import record
-from torchx.util.redact import is_secret_name, redact_text, redact_value
-from torchx.util.types import to_bool, to_dict
 
 _YELLOW_BOLD = "\033[1;33m"
 _RESET = "\033[0m"
@@ -137,6 +135,8 @@ class runopt:
         if self.opt_type is None:
             raise ValueError("runopt's opt_type cannot be `None`")
         if self.opt_type is bool:
+            from torchx.util.types import to_bool
+
             return to_bool(value)
         if self.is_type_list_of_str:
             return _items(value)
@@ -310,6 +310,9 @@ class runopts:
         Raises:
             MalformedRunConfigException: If the text cannot be read. It is also a ``ValueError``.
         """
+        from torchx.util.redact import redact_text
+        from torchx.util.types import to_dict
+
         try:
             given = to_dict(cfg_str)
         except ValueError as error:
@@ -368,6 +371,8 @@ class runopts:
         try:
             return option.cast_to_type(text)
         except ValueError as error:
+            from torchx.util.redact import is_secret_name
+
             type_name = get_type_name(option.opt_type)
             reason = "" if is_secret_name(key) else f" ({error})"
             raise MalformedRunConfigException(
@@ -447,6 +452,8 @@ def _key_and_value(item: str) -> tuple[str, str]:
 
 def _shown(key: str, value: object) -> object:
     """Returns a value as it may be shown in a message."""
+    from torchx.util.redact import is_secret_name, redact_value
+
     if isinstance(value, str):
         return redact_value(key, value)
     if isinstance(value, (list, dict)) and is_secret_name(key):

@@ -14,9 +14,10 @@ import stat
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from torchx.errors import TorchXError
+from torchx.util.records import record
 
 DEFAULT_SECTION = "DEFAULT"
 """Section whose options serve all others."""
@@ -33,7 +34,7 @@ class ConfigFileError(TorchXError, ValueError):
     """A ``.torchxconfig`` cannot be read, or holds a value that does not fit."""
 
 
-@dataclass(frozen=True)
+@record
 class ConfigFile:
     """The content of one file, or what one profile in it says instead.
 
@@ -146,7 +147,7 @@ def parse(text: str, source: str) -> ConfigFile:
     return ConfigFile(source, {name: dict(parser.items(name)) for name in parser.sections()})
 
 
-@dataclass(frozen=True)
+@record
 class _Parsed:
     stamp: tuple[int, ...]
     content: ConfigFile

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torchx.util.secret_names import REDACTED, is_plain_word
 
-_PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?"
-    r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|\Z)",
-    re.DOTALL,
+# Text, which `re` compiles (and keeps) when it is first needed: few processes need them all.
+_PRIVATE_KEY = (
+    r"(?s)-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?"
+    r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|\Z)"
 )
-_CLOUD_KEY = re.compile(
+_CLOUD_KEY = (
     r"(?<![\w\-])(?:"
     r"(?:AKIA|ASIA)[0-9A-Z]{16}(?!\w)"  # AWS
     r"|AIza[\w\-]{35}|ya29\.[\w\-]{20,}"  # Google
@@ -33,28 +33,25 @@ _CLOUD_KEY_STARTS = (
     *("AKIA", "ASIA", "AIza", "ya29.", "gh", "glpat-"),
     *("hf_", "sk-", "xox", "npm_", "pypi-", "eyJ"),
 )
-_URI_PASSWORD = re.compile(r"(?P<head>://[^\s/:@?#'\"]*:)[^\s/'\"]+(?=@)")
-_URI_USER = re.compile(r"(?P<head>://)[^\s/:@?#'\"<>]{20,}(?=@)")
-_AUTHORIZATION = re.compile(
-    r"(?P<head>(?<!\w)authorization\\*[\"']?\s*[:=]\s*\\*[\"']?)"
-    r"(?P<value>(?:(?:basic|bearer|digest|token)[ \t]+)?[^\s\"',;\\]+)",
-    re.IGNORECASE,
+_URI_PASSWORD = r"(?P<head>://[^\s/:@?#'\"]*:)[^\s/'\"]+(?=@)"
+_URI_USER = r"(?P<head>://)[^\s/:@?#'\"<>]{20,}(?=@)"
+_AUTHORIZATION = (
+    r"(?i)(?P<head>(?<!\w)authorization\\*[\"']?\s*[:=]\s*\\*[\"']?)"
+    r"(?P<value>(?:(?:basic|bearer|digest|token)[ \t]+)?[^\s\"',;\\]+)"
 )
-_BEARER = re.compile(r"(?P<head>(?<!\w)bearer[ \t]+)[\w.~+/\-]{16,}=*", re.IGNORECASE)
-_SIGNATURE = re.compile(
-    r"(?P<head>[?&](?:sig|signature|x-amz-signature|x-goog-signature)=)[\w%+/\-]{16,}=*",
-    re.IGNORECASE,
+_BEARER = r"(?i)(?P<head>(?<!\w)bearer[ \t]+)[\w.~+/\-]{16,}=*"
+_SIGNATURE = (
+    r"(?i)(?P<head>[?&](?:sig|signature|x-amz-signature|x-goog-signature)=)[\w%+/\-]{16,}=*"
 )
-_ASSIGNMENT = re.compile(
-    r"(?<![\w.\-])(?P<name>[\w.\-]+)(?P<sign>[\"']?\]?[ \t]*[:=][ \t]*)"
-    r"(?P<value>[rbuf]?\"[^\"\n]+\"|[rbuf]?'[^'\n]+'|[A-Za-z0-9+/_.\-]{16,}=*(?=[\s,;}]|$))",
-    re.MULTILINE,
+_ASSIGNMENT = (
+    r"(?m)(?<![\w.\-])(?P<name>[\w.\-]+)(?P<sign>[\"']?\]?[ \t]*[:=][ \t]*)"
+    r"(?P<value>[rbuf]?\"[^\"\n]+\"|[rbuf]?'[^'\n]+'|[A-Za-z0-9+/_.\-]{16,}=*(?=[\s,;}]|$))"
 )
 _QUOTED = (
     r"(?P<open>\\*(?P<quote>[\"']))(?:(?!(?P=quote)|\\).)*(?P<close>(?P=open))|\\*[\"'][^\s\"']*"
 )
 # What follows the name of a secret in a sentence about it.
-_PROSE = re.compile(
+_PROSE = (
     r"(?:an?|and|are|as|at|be|by|can|cannot|did|does|for|from|has|have|if|in|instead|is|it|may"
     r"|missing|must|needs|not?|of|on|only|or|required?|requires|shall|should|that|the|to|twice"
     r"|unset|value|was|were|which|will|with|without)[.:!?)]?"
@@ -63,37 +60,36 @@ _PROSE = re.compile(
 _IsSecret = Callable[[str], bool]
 
 
-@dataclass(frozen=True)
-class _Named:
+class _Named(NamedTuple):
     """A value behind its name."""
 
     mark: str
-    head: re.Pattern[str]
-    value: re.Pattern[str]
+    head: str
+    value: str
     in_prose: bool = False
 
 
 _NAMED = (
     _Named(
         ":",
-        re.compile(r"(?P<q>\\*[\"'])(?P<name>[\w.\-]+)(?P=q)\s*:\s*"),
-        re.compile(rf"{_QUOTED}|[^\s,\"'\]}}{{\[]+", re.DOTALL),
+        r"(?P<q>\\*[\"'])(?P<name>[\w.\-]+)(?P=q)\s*:\s*",
+        rf"{_QUOTED}|[^\s,\"'\]}}{{\[]+",
     ),
     _Named(
         ":",
-        re.compile(r"(?<![\w.\-])(?P<name>[\w.\-]+):[ \t]+"),
-        re.compile(rf"{_QUOTED}|(?P<word>[^\s,;'\"]+)", re.DOTALL),
+        r"(?<![\w.\-])(?P<name>[\w.\-]+):[ \t]+",
+        rf"{_QUOTED}|(?P<word>[^\s,;'\"]+)",
         in_prose=True,
     ),
     _Named(
         "=",
-        re.compile(r"(?<![\w.\-])(?P<name>[\w.\-]+)="),
-        re.compile(rf"{_QUOTED}|[^\s&,;'\"]+", re.DOTALL),
+        r"(?<![\w.\-])(?P<name>[\w.\-]+)=",
+        rf"{_QUOTED}|[^\s&,;'\"]+",
     ),
     _Named(
         "-",
-        re.compile(r"(?<![\w\-])(?P<name>--?[\w\-]+)(?:[ \t]+|\\*[\"'],\s+|\n[ \t]*-[ \t]+)"),
-        re.compile(rf"{_QUOTED}|(?P<word>[^\s\"',\-][^\s\"',]*)", re.DOTALL),
+        r"(?<![\w\-])(?P<name>--?[\w\-]+)(?:[ \t]+|\\*[\"'],\s+|\n[ \t]*-[ \t]+)",
+        rf"{_QUOTED}|(?P<word>[^\s\"',\-][^\s\"',]*)",
     ),
 )
 
@@ -109,17 +105,17 @@ def without_patterns(text: str, is_secret: _IsSecret) -> str:
         The text with each of them replaced.
     """
     if "PRIVATE KEY" in text:
-        text = _PRIVATE_KEY.sub(REDACTED, text)
+        text = re.sub(_PRIVATE_KEY, REDACTED, text)
     if any(start in text for start in _CLOUD_KEY_STARTS):
-        text = _CLOUD_KEY.sub(REDACTED, text)
+        text = re.sub(_CLOUD_KEY, REDACTED, text)
     if "://" in text:
         for pattern in (_URI_PASSWORD, _URI_USER, _SIGNATURE):
-            text = pattern.sub(_after_head, text)
+            text = re.sub(pattern, _after_head, text)
     lowered = text.lower()
     if "authorization" in lowered:
-        text = _AUTHORIZATION.sub(_after_head, text)
+        text = re.sub(_AUTHORIZATION, _after_head, text)
     if "bearer" in lowered:
-        text = _BEARER.sub(_after_head, text)
+        text = re.sub(_BEARER, _after_head, text)
     for named in _NAMED:
         if named.mark in text:
             text = _without_named(text, named, is_secret)
@@ -131,13 +127,14 @@ def _after_head(found: re.Match[str]) -> str:
 
 
 def _without_named(text: str, named: _Named, is_secret: _IsSecret) -> str:
+    find_head = re.compile(named.head).search
     pieces = []
     copied = position = 0
-    while head := named.head.search(text, position):
+    while head := find_head(text, position):
         position = head.end()
         if not is_secret(head["name"]) or (named.in_prose and is_plain_word(head["name"])):
             continue
-        value = named.value.match(text, position)
+        value = re.compile(named.value, re.DOTALL).match(text, position)
         if value is None or _is_prose(value):
             continue
         shown = f"{value['open'] or ''}{REDACTED}{value['close'] or ''}"
@@ -148,7 +145,7 @@ def _without_named(text: str, named: _Named, is_secret: _IsSecret) -> str:
 
 def _is_prose(value: re.Match[str]) -> bool:
     word = value.groupdict().get("word")
-    return word is not None and _PROSE.fullmatch(word) is not None
+    return word is not None and re.fullmatch(_PROSE, word) is not None
 
 
 def without_literals(text: str, is_secret: _IsSecret) -> str:
@@ -169,4 +166,4 @@ def without_literals(text: str, is_secret: _IsSecret) -> str:
             return found[0]
         return f"{found['name']}{found['sign']}{REDACTED}"
 
-    return _ASSIGNMENT.sub(replaced, text)
+    return re.sub(_ASSIGNMENT, replaced, text)

@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
-from torchx.workspace.api import WorkspaceMixin, walk_workspace
+from typing import TYPE_CHECKING, Any
+
+from torchx.workspace.api import WorkspaceMixin
+
+if TYPE_CHECKING:
+    from torchx.workspace.api import walk_workspace
 
 __all__ = ["WorkspaceMixin", "walk_workspace"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Serves what only those who walk a workspace need."""
+        if name != "walk_workspace":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from torchx.workspace.api import walk_workspace
+
+        return walk_workspace

@@ -6,11 +6,13 @@ import abc
 import logging
 import warnings
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from torchx.specs.api import AppDef, CfgVal, Role, Workspace, runopts
 from torchx.util.records import record
-from torchx.workspace.ignore import TORCHX_IGNORE, _ignore, walk_workspace
+
+if TYPE_CHECKING:
+    from torchx.workspace.ignore import TORCHX_IGNORE, _ignore, walk_workspace
 
 __all__ = [
     "TORCHX_IGNORE",
@@ -39,6 +41,17 @@ PackageType = TypeVar("PackageType")
 
 WorkspaceConfigType = TypeVar("WorkspaceConfigType")
 """Type of the config of a :class:`WorkspaceBuilder`."""
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Serves what only those who walk a workspace need."""
+        if name not in ("TORCHX_IGNORE", "_ignore", "walk_workspace"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from torchx.workspace import ignore
+
+        return getattr(ignore, name)
 
 
 def _warn_deprecated(name: str) -> None:

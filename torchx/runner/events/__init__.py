@@ -7,7 +7,6 @@ a call: a job that was submitted is never lost because something about its recor
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -61,10 +60,16 @@ def record(event: TorchxEvent, destination: str = "null") -> None:
         destination: ``console`` or ``null``.
     """
     try:
-        text = sanitized(event).serialize()
-        _get_or_create_logger(destination).info(text)
+        logger = _get_or_create_logger(destination)
+        if _is_read(logger):
+            logger.info(sanitized(event).serialize())
     except Exception:
         log.exception("an event of `%s` could not be recorded", getattr(event, "api", event))
+
+
+def _is_read(logger: logging.Logger) -> bool:
+    """Tells whether anybody sees what is logged there, for whom it is worth being written."""
+    return bool(logger.filters) or [type(each) for each in logger.handlers] != [logging.NullHandler]
 
 
 class log_event:
@@ -134,6 +139,7 @@ class log_event:
 
 
 def _add_failure(event: TorchxEvent, exc: BaseException, trace: TracebackType | None) -> None:
+    import json
     import traceback
 
     event.exception_type = type(exc).__name__

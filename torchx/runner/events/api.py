@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from enum import Enum
 
@@ -77,6 +76,8 @@ class TorchxEvent:
             return data
         if not isinstance(data, str):
             raise TypeError(f"an event is read from str or TorchxEvent, not {type(data).__name__}")
+        import json
+
         fields = json.loads(data)
         source = fields.pop("source", None)
         known = {member.value: member for member in SourceType}
@@ -88,4 +89,6 @@ class TorchxEvent:
         Returns:
             A JSON object with all fields in the order of their declaration.
         """
+        import json
+
         return json.dumps(asdict(self), default=str)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 
 from torchx.runner.events.api import TorchxEvent
@@ -53,6 +52,8 @@ def bounded(text: str) -> str:
 
 
 def _shown_runcfg(runcfg: str) -> str:
+    import json
+
     try:
         decoded = json.loads(runcfg)
     except ValueError:
@@ -62,6 +63,8 @@ def _shown_runcfg(runcfg: str) -> str:
 
 
 def _shown_metadata(metadata: Mapping[object, object]) -> dict[str, object]:
+    import json
+
     items = list(metadata.items())[:_MAX_METADATA_ITEMS]
     shown: dict[str, object] = {}
     for key, redacted in redact_data(dict(items)).items():

@@ -5,7 +5,6 @@ The supervisor imports this module in a bare interpreter: only cheap standard mo
 
 from __future__ import annotations
 
-import json
 import os
 
 TYPE_CHECKING = False
@@ -37,6 +36,8 @@ def write_json(path: str, value: object, *, sync: bool = False, indent: int | No
     Raises:
         OSError: It cannot be written; the former content is then still there.
     """
+    import json
+
     temporary = f"{path}.tmp"
     data = memoryview(json.dumps(value, indent=indent).encode())
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Iterator
 from enum import Enum
@@ -56,8 +55,14 @@ def read(directory: str) -> tuple[AppRecord, Signature] | None:
     try:
         with open(os.path.join(directory, RECORD_FILE), "rb") as file:
             found = os.fstat(file.fileno())
-            record = json.loads(file.read())
-    except (OSError, ValueError):
+            text = file.read()
+    except OSError:
+        return None
+    import json
+
+    try:
+        record = json.loads(text)
+    except ValueError:
         return None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         return None
