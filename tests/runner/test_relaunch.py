@@ -204,11 +204,12 @@ def test_secrets_have_to_be_given_again(
 def test_secret_variables_come_from_the_environment(
     runner: Runner, memory: MemoryScheduler, app: AppDef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app.roles[0].env["HF_TOKEN"] = "s3cr3t-value"
+    app.roles[0].env.update(HF_TOKEN="s3cr3t-value", DB_PASSWORD="s3cr3t-word")
     handle = runner.run(app, "memory")
-    with pytest.raises(RelaunchError, match="HF_TOKEN"):
+    with pytest.raises(RelaunchError, match="`HF_TOKEN`, `DB_PASSWORD`"):
         runner.rerun(handle)
     monkeypatch.setenv("HF_TOKEN", "another-one")
+    monkeypatch.setenv("DB_PASSWORD", "another-two")
     runner.rerun(handle)
     assert memory.submitted[-1].app.roles[0].env["HF_TOKEN"] == "another-one"
 

@@ -89,7 +89,7 @@ def relaunch(
     from torchx.runner.api import get_component
 
     given = secret_env or {}
-    secrets = {name: _from_environment(name) for name in job.launch.secrets if name not in given}
+    secrets = _from_environment([name for name in job.launch.secrets if name not in given])
     with working_directory_of(job):
         plan = plan_relaunch(
             job, lambda name: get_component(name).fn, component_args, scheduler, cfg
@@ -223,11 +223,13 @@ def _app_of(job: RememberedJob) -> AppDef:
     app = app_from_data(job.app)
     injected = _INJECTED_ENV.union(job.launch.secrets)
     for role in app.roles:
-        role.env = {
-            name: _from_environment(name) if REDACTED in value else value
+        kept = {
+            name: value
             for name, value in role.env.items()
             if name not in injected and not _is_tracker_config(name)
         }
+        hidden = [name for name, value in kept.items() if REDACTED in value]
+        role.env = {**kept, **_from_environment(hidden)}
         # The image was built from the workspace as it was then, and is what ran.
         role.workspace = None
         for word in (role.entrypoint, *role.args):
@@ -240,15 +242,18 @@ def _app_of(job: RememberedJob) -> AppDef:
     return app
 
 
-def _from_environment(name: str) -> str:
-    value = os.environ.get(name)
-    if value is None:
+def _from_environment(names: Sequence[str]) -> dict[str, str]:
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        listed = ", ".join(f"`{name}`" for name in missing)
         raise RelaunchError(
-            f"the value of the variable {name} was not remembered, because it is a secret",
-            hint=f"set {name} in the environment of this command",
+            f"variables were not remembered, because they are secrets: {listed}",
+            hint="set them in the environment of this command, or give a file with them"
+            " (`--env-file FILE`)",
         )
-    logger.info("%s is taken from the environment of this process", name)
-    return value
+    if names:
+        logger.info("taken from the environment of this process: %s", ", ".join(names))
+    return {name: os.environ[name] for name in names}
 
 
 def _require_no_secret(values: Mapping[str, Any], kind: str, way_out: str) -> None:

@@ -15,11 +15,9 @@ def home_dirs() -> list[str]:
     Returns:
         Absolute paths.
     """
-    import tempfile
-
     configured = os.environ.get("TORCHX_HOME") or os.path.join("~", ".torchx")
     preferred = os.path.abspath(os.path.expanduser(configured))
-    return [preferred, os.path.join(tempfile.gettempdir(), f"torchx-{os.getuid()}")]
+    return [preferred, os.path.join(_temporary_directory(), f"torchx-{os.getuid()}")]
 
 
 def is_private(directory: str) -> bool:
@@ -37,3 +35,10 @@ def is_private(directory: str) -> bool:
         return False
     is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
     return is_ours and not found.st_mode & 0o022
+
+
+def _temporary_directory() -> str:
+    """Does what ``tempfile`` does, whose import takes longer than any question about an app."""
+    wanted = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    usable = (path for path in wanted if path and os.access(path, os.W_OK | os.X_OK))
+    return os.path.abspath(next(usable, "/tmp"))

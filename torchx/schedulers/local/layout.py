@@ -6,10 +6,10 @@ import errno
 import functools
 import logging
 import os
-import stat
 from collections.abc import Iterator
 
 from torchx.schedulers.local.record import RECORD_FILE
+from torchx.util.home import home_dirs, is_private
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +50,7 @@ def homes() -> list[str]:
     They are ``$TORCHX_HOME/local`` (by default below ``~/.torchx``) and, for users whose home
     cannot be written, one below the directory for temporary files.
     """
-    configured = os.environ.get("TORCHX_HOME") or os.path.join("~", ".torchx")
-    preferred = os.path.join(os.path.abspath(os.path.expanduser(configured)), "local")
-    fallback = os.path.join(_temporary_directory(), f"torchx-{os.getuid()}", "local")
-    return [preferred, fallback]
+    return [os.path.join(directory, "local") for directory in home_dirs()]
 
 
 def state_dirs() -> Iterator[str]:
@@ -137,7 +134,7 @@ def make_state_dir(app_id: str) -> str:
             raise
         _warn_once(preferred, fallback, error.strerror)
     os.makedirs(fallback, mode=0o700, exist_ok=True)
-    if not _is_private(os.path.dirname(fallback)):
+    if not is_private(os.path.dirname(fallback)):
         raise PermissionError(
             errno.EPERM,
             "refusing to keep the state of jobs in a directory that others can write;"
@@ -145,13 +142,6 @@ def make_state_dir(app_id: str) -> str:
             os.path.dirname(fallback),
         )
     return _make(fallback, app_id)
-
-
-def _temporary_directory() -> str:
-    """Does what ``tempfile`` does, whose import takes longer than any question about an app."""
-    wanted = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
-    usable = (path for path in wanted if path and os.access(path, os.W_OK | os.X_OK))
-    return os.path.abspath(next(usable, "/tmp"))
 
 
 def _make(home: str, app_id: str) -> str:
@@ -163,16 +153,7 @@ def _make(home: str, app_id: str) -> str:
 
 def _readable_homes() -> list[str]:
     preferred, fallback = homes()
-    return [preferred, fallback] if _is_private(os.path.dirname(fallback)) else [preferred]
-
-
-def _is_private(directory: str) -> bool:
-    try:
-        found = os.lstat(directory)
-    except OSError:
-        return False
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    return is_ours and not found.st_mode & 0o022
+    return [preferred, fallback] if is_private(os.path.dirname(fallback)) else [preferred]
 
 
 def _is_writable(directory: str) -> bool:
