@@ -314,7 +314,7 @@ def _terminal_columns() -> int:
     if configured.isdecimal() and int(configured) > 0:
         return int(configured)
     try:
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]  # see below
     except (AttributeError, ValueError, OSError):
         # The output was closed, is detached, or is no terminal.
         return 80
