@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.schedulers.lsf.simulator import Cluster
 from torchx.testing import Capability, SchedulerContract, SchedulerHarness
+from torchx.testing.waiting import eventually
 
 MISSING = {
     Capability.LOG_TIME_RANGE: "the log files hold no times",
@@ -35,6 +37,12 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Schedul
         shared_dir=place / "shared",
     ) as harness:
         yield harness
+    # A log that is still followed would ask the cluster of the next test.
+    eventually(nobody_asks, "end of the questions", 60)
+
+
+def nobody_asks() -> bool:
+    return not any(thread.name == "job-watch" for thread in threading.enumerate())
 
 
 class TestLsf(SchedulerContract):
