@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
     preferred, temporary = tmp_path / "home", tmp_path / "tmp"
     temporary.mkdir()
     monkeypatch.setenv("TORCHX_HOME", str(preferred))
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary))
     return preferred, temporary
 
 
