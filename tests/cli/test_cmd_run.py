@@ -376,6 +376,7 @@ def test_an_interrupt_cancels_a_local_app_and_says_so(project: Path, torchx: Tor
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "cancelling the app..." in errors
     assert f"interrupted: `{handle}` was cancelled" in errors
     assert "Traceback" not in errors
     assert "CANCELLED" in torchx("status", handle).stdout

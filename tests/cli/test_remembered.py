@@ -152,6 +152,7 @@ def test_prune_removes_logs_and_records(echoed: str, torchx: Torchx) -> None:
     would = torchx("prune", "--older-than", "0s", "--dryrun")
     assert would.stdout.strip() == echoed
     assert torchx("status", echoed).returncode == 0
+    assert "1 jobs would be forgotten and 0 leftovers" in would.stderr
     assert torchx("prune", "--older-than", "1h").stdout == ""
     assert torchx("prune", "--older-than", "0s").stdout.strip() == echoed
     assert torchx("status", echoed).returncode == 1

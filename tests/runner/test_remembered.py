@@ -259,3 +259,15 @@ def test_pruning_forgets_what_ended_long_ago(
     assert [job.app_id for job in runner.prune(age)] == ["train-1"]
     assert {job.app_id for job in store.newest()} == {"train-2", "train-3"}
     assert memory.calls.delete == []
+
+
+def test_pruning_spares_what_may_still_come_to_run(
+    runner_of_many: Runner, app: AppDef, nothing_settles: None
+) -> None:
+    runner_of_many.run(app, "memory")
+    leave_unconfirmed("mark", is_running=True)
+    assert runner_of_many.prune(timedelta(0)) == []
+    with Runner("test", {}) as other:
+        assert other.prune(timedelta(0)) == []
+    leave_unconfirmed("mark", is_running=False)
+    assert [job.submission_id for job in runner_of_many.prune(timedelta(0))] == ["mark"]

@@ -247,7 +247,7 @@ def test_repr() -> None:
     assert repr(opts) == "    usage:\n        "
     opts.add("prio", type_=float, help="job priority", default=0.5)
     opts.add("user", type_=str, help="who runs it", required=True)
-    opts.add("tags", type_=List[str], help="labels")
+    opts.add("tags", type_=List[str], help="labels\n    of the job")
     assert repr(opts) == (
         "    usage:\n"
         "        user=USER,[prio=PRIO],[tags=TAGS]\n"
@@ -260,7 +260,8 @@ def test_repr() -> None:
         "        prio=PRIO (float, 0.5)\n"
         "            job priority\n"
         "        tags=TAGS (typing.List[str], None)\n"
-        "            labels"
+        "            labels\n"
+        "            of the job"
     )
 
 

@@ -29,7 +29,7 @@ class CmdPrune(SubCommand):
             metavar="AGE",
             help="age from which on jobs are forgotten, such as 30d, 12h or 2w",
         )
-        add("--dryrun", action="store_true", help="only tell which jobs that would be")
+        add("--dryrun", action="store_true", help="only tell what would be forgotten and removed")
         add_json_option(subparser)
 
     def run(self, args: argparse.Namespace) -> None:
@@ -54,11 +54,10 @@ class CmdPrune(SubCommand):
             print(job.handle or job.name)
         for leftover in leftovers:
             print(f"{leftover.kind} {leftover.name}")
-        verb = "would be" if args.dryrun else "were"
         logger.info(
-            "%d jobs %s forgotten, %d leftovers of workspaces removed",
+            "%d jobs %s forgotten and %d leftovers of workspaces removed",
             len(pruned),
-            verb,
+            "would be" if args.dryrun else "were",
             len(leftovers),
         )
 

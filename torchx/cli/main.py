@@ -48,7 +48,10 @@ _DEFAULT_COMMANDS = {
     "list": ("CmdList", "list the jobs that were launched, or the apps of a scheduler"),
     "log": ("CmdLog", "print or follow the logs of an app"),
     "plugins": ("CmdPlugins", "show what installed packages add to torchx, and what failed"),
-    "prune": ("CmdPrune", "forget jobs that ended long ago, with their logs on this machine"),
+    "prune": (
+        "CmdPrune",
+        "forget jobs that ended long ago, and remove what they left on this machine",
+    ),
     "rerun": ("CmdRerun", "launch a remembered job again, with changes"),
     "run": ("CmdRun", "launch an app from a component"),
     "runopts": ("CmdRunopts", "print the options of schedulers"),

@@ -58,6 +58,8 @@ def reported_if_interrupted(runner: Runner, app_handle: str, *, goes_on: bool) -
         if goes_on:
             message, hint = "`%s` keeps running", _how_to_follow(app_handle)
         else:
+            # An app may take all of its grace period to end.
+            logger.info("cancelling the app...")
             runner.cancel(app_handle)
             message, hint = "`%s` was cancelled", f"its logs are kept: torchx log {app_handle}"
         logger.warning(message, app_handle, extra={"word": "interrupted", "hint": hint})

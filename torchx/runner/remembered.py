@@ -159,7 +159,7 @@ class RememberedJobs(SubmittedApps):
             old = self._current(
                 store, store.newest(until_s=until_s), None, None, _REFRESH_TIMEOUT_S
             )
-            ended = [job for job in old if job.is_over or not job.is_confirmed]
+            ended = [job for job in old if job.is_over or _is_past_settling(job)]
             if dryrun:
                 return ended
             pruned = [job for job in ended if self._remove_remains(job)]
@@ -227,6 +227,14 @@ class RememberedJobs(SubmittedApps):
             for job in jobs
             if job.submission_id not in void
         ]
+
+
+def _is_past_settling(job: RememberedJob) -> bool:
+    """Tells whether nobody will ever know what became of an unconfirmed job.
+
+    One that is just being submitted, or whose scheduler does not answer now, may still run.
+    """
+    return not job.is_confirmed and job.state is AppState.UNKNOWN
 
 
 def find_handle(text: str) -> AppHandle:

@@ -436,7 +436,9 @@ class runopts:
 def _help(key: str, option: runopt) -> str:
     type_name = get_type_name(option.opt_type)
     default = "" if option.is_required else f", {option.default}"
-    return f"\n        {key}={key.upper()} ({type_name}{default})\n            {option.help}"
+    # Docstrings of fields keep the indentation that they have in their source.
+    lines = [line.strip() for line in option.help.splitlines()]
+    return "\n            ".join([f"\n        {key}={key.upper()} ({type_name}{default})", *lines])
 
 
 def _items(text: str) -> list[str]:
