@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from torchx.cli import json_output
 from torchx.cli.cmd_base import SubCommand
+from torchx.util.help_format import HelpFormatter
 
 if TYPE_CHECKING:
     from torchx.cli.config_defaults import ConfigDefaults
@@ -66,21 +66,6 @@ class LazyCommand(SubCommand):
             command: SubCommand = command_class()
             self._command = command
         return self._command
-
-
-class HelpFormatter(argparse.HelpFormatter):
-    """Formats help for the width of the terminal.
-
-    ``argparse`` makes one for each argument that is declared, and asks ``shutil`` for the width,
-    which takes longer to import than ``argparse`` itself.
-
-    Args:
-        prog: Name of the program.
-        options: As in ``argparse``.
-    """
-
-    def __init__(self, prog: str, **options: Any) -> None:
-        super().__init__(prog, **{"width": _terminal_columns() - 2, **options})
 
 
 class ReportingParser(argparse.ArgumentParser):
@@ -274,18 +259,6 @@ def summary_of(command: SubCommand) -> str:
     """
     text = getattr(command, "summary", None) or type(command).__doc__ or ""
     return str(text).strip().partition("\n")[0]
-
-
-def _terminal_columns() -> int:
-    """Does what ``shutil.get_terminal_size`` does, for the width alone."""
-    configured = os.environ.get("COLUMNS", "")
-    if configured.isdecimal() and int(configured) > 0:
-        return int(configured)
-    try:
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80
-    except (AttributeError, ValueError, OSError):
-        # The output was closed, is detached, or is no terminal.
-        return 80
 
 
 def _escaped(text: str) -> str:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 
 from torchx.errors import TorchXError
-from torchx.util.env_file import read_env_file
 from torchx.util.redact import remember_secrets
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -54,6 +53,8 @@ def read_secret_env(env_files: Sequence[str] | str, names: Sequence[str] | str) 
         EnvFileError: A file cannot be read.
         SecretEnvError: A variable is not set, or something else than a name was given.
     """
+    from torchx.util.env_file import read_env_file
+
     values: dict[str, str] = {}
     for path in [env_files] if isinstance(env_files, str) else env_files:
         values.update(read_env_file(path))

@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from torchx.util.help_format import HelpFormatter
+
 _UNDOCUMENTED = " "
 _TIP = (
     "TIP: improve this help string by adding a docstring\nto your component"
@@ -46,7 +48,7 @@ class _CompleteHelp(str):
     """Help text that already tells the default."""
 
 
-class TorchXArgumentHelpFormatter(argparse.RawDescriptionHelpFormatter):
+class TorchXArgumentHelpFormatter(HelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Shows types as placeholders, and for each argument its default or that it is required.
 
     Nothing in texts or defaults is taken for a ``%`` format.
