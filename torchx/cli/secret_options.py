@@ -53,10 +53,10 @@ def read_secret_env(env_files: Sequence[str] | str, names: Sequence[str] | str) 
         EnvFileError: A file cannot be read.
         SecretEnvError: A variable is not set, or something else than a name was given.
     """
-    from torchx.util.env_file import read_env_file
-
     values: dict[str, str] = {}
     for path in [env_files] if isinstance(env_files, str) else env_files:
+        from torchx.util.env_file import read_env_file
+
         values.update(read_env_file(path))
     for name in [names] if isinstance(names, str) else names:
         values[name] = _from_environment(name)
