@@ -9,10 +9,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from queue import Queue
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, TextIO, TypedDict
 
 from torchx.cli.cmd_base import SubCommand
@@ -24,11 +20,15 @@ from torchx.runner import get_runner
 from torchx.schedulers.api import Stream
 from torchx.specs.api import is_started
 from torchx.util.colors import ENDC, GREEN, color_code
-from torchx.util.durations import parse_moment
 from torchx.util.log_tee_helpers import _find_role_replicas as find_role_replicas
 from torchx.util.log_tee_helpers import _prefix_line
+from torchx.util.records import record
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+    from queue import Queue
+
     from torchx.runner.api import Runner
 
 __all__ = [
@@ -188,6 +188,8 @@ class CmdLog(SubCommand):
         Args:
             subparser: The parser of this command alone.
         """
+        from pathlib import Path
+
         add = subparser.add_argument
         add(
             "--regex",
@@ -266,7 +268,7 @@ class CmdLog(SubCommand):
 _Log = tuple[str, int, Iterable[str]]
 
 
-@dataclass(frozen=True)
+@record
 class _Query:
     """What is asked of every replica."""
 
@@ -415,6 +417,8 @@ def _pattern(text: str) -> str:
 
 
 def _moment(text: str) -> datetime:
+    from torchx.util.durations import parse_moment
+
     try:
         return parse_moment(text)
     except ValueError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -227,6 +226,8 @@ class CmdRun(SubCommand):
         Raises:
             SystemExit: It is no JSON object.
         """
+        import json
+
         hint = 'give an object such as {"scheduler": "local_cwd", "scheduler_args": {},'
         hint += ' "component_name": "utils.echo"}'
         try:

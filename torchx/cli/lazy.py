@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from torchx.cli import json_output
 from torchx.cli.cmd_base import SubCommand
+from torchx.util.help_format import HelpFormatter
 
 if TYPE_CHECKING:
     from torchx.cli.config_defaults import ConfigDefaults
@@ -71,21 +71,6 @@ class LazyCommand(SubCommand):
             command: SubCommand = command_class()
             self._command = command
         return self._command
-
-
-class HelpFormatter(argparse.HelpFormatter):
-    """Formats help for the width of the terminal.
-
-    ``argparse`` makes one for each argument that is declared, and asks ``shutil`` for the width,
-    which takes longer to import than ``argparse`` itself.
-
-    Args:
-        prog: Name of the program.
-        options: As in ``argparse``.
-    """
-
-    def __init__(self, prog: str, **options: Any) -> None:
-        super().__init__(prog, **{"width": _terminal_columns() - 2, **options})
 
 
 class ReportingParser(argparse.ArgumentParser):
@@ -306,18 +291,6 @@ def _closest(word: str, known: Collection[str]) -> str:
 
     closest = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean `{closest[0]}`?" if closest else ""
-
-
-def _terminal_columns() -> int:
-    """Does what ``shutil.get_terminal_size`` does, for the width alone."""
-    configured = os.environ.get("COLUMNS", "")
-    if configured.isdecimal() and int(configured) > 0:
-        return int(configured)
-    try:
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]  # see below
-    except (AttributeError, ValueError, OSError):
-        # The output was closed, is detached, or is no terminal.
-        return 80
 
 
 def _escaped(text: str) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from torchx.util.records import record
 
 ID_FORMAT = "SCHEDULER://[SESSION_NAME]/APP_ID/[ROLE_NAME/[REPLICA_IDS,...]]"
 """How logs are named on the command line."""
 
 _DEFAULT_SESSION = "default"
 # Neither pattern can match a text in two ways, so both take time linear in its length.
-_SCHEDULER = re.compile(r"[\w.+-]+")
-_REPLICA_IDS = re.compile(r"[0-9]{1,9}(?:,[0-9]{1,9})*,?", re.ASCII)
+_SCHEDULER = r"[\w.+-]+"
+_REPLICA_IDS = r"[0-9]{1,9}(?:,[0-9]{1,9})*,?"
 
 
-@dataclass(frozen=True)
+@record
 class LogIdentifier:
     """The parts of an identifier.
 
@@ -40,12 +41,12 @@ class LogIdentifier:
         """
         scheduler, separator, path = text.partition("://")
         session, *names = path.split("/")
-        if not (separator and _SCHEDULER.fullmatch(scheduler) and text.isprintable()):
+        if not (separator and re.fullmatch(_SCHEDULER, scheduler) and text.isprintable()):
             return None
         if not 1 <= len(names) <= 3 or not all(names) or text != text.strip():
             return None
         ids = names[2] if len(names) == 3 else ""
-        if ids and not _REPLICA_IDS.fullmatch(ids):
+        if ids and not re.fullmatch(_REPLICA_IDS, ids):
             return None
         return cls(
             app_handle=f"{scheduler}://{session or _DEFAULT_SESSION}/{names[0]}",

@@ -75,6 +75,9 @@ def profile_in(parser: argparse.ArgumentParser, words: Sequence[str]) -> str | N
     Returns:
         Value of ``--profile``, or None if it is not given or the command has no such option.
     """
+    # argparse accepts an option that is cut short, but not to its dashes.
+    if not any(word.startswith("--p") for word in words):
+        return None
     if not any(isinstance(action, ProfileAction) for action in parser._actions):
         return None
     scanner = _Scanner(add_help=False, prefix_chars=parser.prefix_chars)

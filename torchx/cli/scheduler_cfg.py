@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +100,8 @@ def parse_scheduler_json(
         InvalidRunConfigException: A value does not fit, or an option is unknown.
     """
     _reject_unknown(options, scheduler, given)
+    import json
+
     return dict(options.cfg_from_json_repr(json.dumps(given)))
 
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 
 from torchx.errors import TorchXError
-from torchx.util.env_file import read_env_file
 from torchx.util.redact import remember_secrets
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -56,6 +55,8 @@ def read_secret_env(env_files: Sequence[str] | str, names: Sequence[str] | str) 
     """
     values: dict[str, str] = {}
     for path in [env_files] if isinstance(env_files, str) else env_files:
+        from torchx.util.env_file import read_env_file
+
         values.update(read_env_file(path))
     for name in [names] if isinstance(names, str) else names:
         values[name] = _from_environment(name)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torchx.errors import TorchXError
 from torchx.settings import ENV_TORCHX_PLUGINS_SOURCE
+from torchx.util.records import record
 
 NAMED_RESOURCES_ATTR = "NAMED_RESOURCES"
 """Where the decorator keeps the named resources of a module, by name."""
@@ -96,7 +97,7 @@ class RegistrationError:
     plugin_type: str | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Collision:
     """Two plugins of one name that are not the same.
 

@@ -22,16 +22,6 @@ from torchx.specs.app import (
     RetryPolicy,
     Role,
 )
-from torchx.specs.dryrun import AppDryRunInfo
-from torchx.specs.handle import (
-    AppHandle,
-    MalformedAppHandleException,
-    ParsedAppHandle,
-    UnknownAppException,
-    UnknownSchedulerException,
-    make_app_handle,
-    parse_app_handle,
-)
 from torchx.specs.macros import macros
 from torchx.specs.metadata_keys import NA, TORCHX_CONTEXT_NAME, app_metadata
 from torchx.specs.mounts import BindMount, DeviceMount, VolumeMount, parse_mounts
@@ -56,6 +46,16 @@ if TYPE_CHECKING:
     from torchx.specs import named_resources_aws as named_resources_aws
     from torchx.specs.builders import materialize_appdef
     from torchx.specs.capabilities import CapabilityKey
+    from torchx.specs.dryrun import AppDryRunInfo
+    from torchx.specs.handle import (
+        AppHandle,
+        MalformedAppHandleException,
+        ParsedAppHandle,
+        UnknownAppException,
+        UnknownSchedulerException,
+        make_app_handle,
+        parse_app_handle,
+    )
     from torchx.specs.status import (
         AppState,
         AppStatus,
@@ -74,17 +74,33 @@ GiB: int = 1024
 """MiB in one GiB: ``Resource.memMB`` is in MiB."""
 
 # Users reach these as attributes without ever importing them.
-_LAZY_MODULES = ("api", "builders", "named_resources_aws", "named_resources_generic", "status")
+_LAZY_MODULES = (
+    "api",
+    "builders",
+    "dryrun",
+    "handle",
+    "named_resources_aws",
+    "named_resources_generic",
+    "status",
+)
 
 _LAZY_ATTRIBUTES = {
+    "AppDryRunInfo": "dryrun",
+    "AppHandle": "handle",
     "AppState": "status",
     "AppStatus": "status",
     "CapabilityKey": "capabilities",
+    "MalformedAppHandleException": "handle",
+    "ParsedAppHandle": "handle",
     "ReplicaState": "status",
     "ReplicaStatus": "status",
     "RoleStatus": "status",
+    "UnknownAppException": "handle",
+    "UnknownSchedulerException": "handle",
     "is_terminal": "status",
+    "make_app_handle": "handle",
     "materialize_appdef": "builders",
+    "parse_app_handle": "handle",
 }
 
 _NamedResourcesLibrary = resource_library._NamedResourcesLibrary

@@ -189,11 +189,11 @@ def _fault(parameter: ComponentParameter, error: ValueError) -> str:
 
 
 def _unknown_keys(given: Mapping[str, Any], known: Mapping[str, object]) -> list[str]:
-    import difflib
-
     unknown: list[str] = []
     for key in given:
         if key not in known:
+            import difflib
+
             closest = difflib.get_close_matches(key, known, n=1)
             advice = f" (did you mean {closest[0]!r}?)" if closest else ""
             unknown.append(f"there is no parameter {key!r}{advice}")

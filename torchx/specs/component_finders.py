@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import logging
 import os
-import pkgutil
 from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -216,6 +215,8 @@ class ModuleComponentsFinder(ComponentsFinder):
         return _make_component(name, fn_name, fn, source, validators)
 
     def _module_names(self, name: str) -> Iterator[str]:
+        import pkgutil
+
         module = importlib.import_module(name)
         if not is_namespace_package(module):
             yield name

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torchx.util.help_format import HelpFormatter
+
+if TYPE_CHECKING:
+    from docstring_parser import Docstring
 
 _UNDOCUMENTED = " "
 _TIP = (
@@ -29,12 +35,8 @@ def get_fn_docstring(fn: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     written = inspect.getdoc(fn)
     if not written:
         return f"{fn.__name__} {_TIP}", texts
-    from docstring_parser import ParseError, parse
-
-    try:
-        parsed = parse(written)
-    except ParseError:
-        # A docstring may be in no known style; its text is then all there is to show.
+    parsed = _parsed(written)
+    if parsed is None:
         return written, texts
     for parameter in parsed.params:
         texts[parameter.arg_name] = parameter.description or _UNDOCUMENTED
@@ -42,11 +44,23 @@ def get_fn_docstring(fn: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     return "\n".join(part for part in parts if part), texts
 
 
+@functools.lru_cache(maxsize=64)
+def _parsed(written: str) -> Docstring | None:
+    """Parses a docstring, once however often its component is looked up; callers only read it."""
+    from docstring_parser import ParseError, parse
+
+    try:
+        return parse(written)
+    except ParseError:
+        # A docstring may be in no known style; its text is then all there is to show.
+        return None
+
+
 class _CompleteHelp(str):
     """Help text that already tells the default."""
 
 
-class TorchXArgumentHelpFormatter(argparse.RawDescriptionHelpFormatter):
+class TorchXArgumentHelpFormatter(HelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Shows types as placeholders, and for each argument its default or that it is required.
 
     Nothing in texts or defaults is taken for a ``%`` format.

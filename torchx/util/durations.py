@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
 
 _UNIT_SECONDS = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
-_PART = re.compile(r"(?P<count>[0-9]{1,9}(?:\.[0-9]{1,9})?)(?P<unit>[wdhms])", re.ASCII)
+_PART = r"(?P<count>[0-9]{1,9}(?:\.[0-9]{1,9})?)(?P<unit>[wdhms])"
 
 
 def parse_duration(text: str) -> timedelta:
@@ -22,9 +25,11 @@ def parse_duration(text: str) -> timedelta:
     Raises:
         ValueError: The text is no length of time.
     """
+    from datetime import timedelta
+
     units = list(_UNIT_SECONDS)
     seconds, position = 0.0, 0
-    for part in _PART.finditer(text):
+    for part in re.finditer(_PART, text):
         if part.start() != position or part["unit"] not in units:
             break
         position = part.end()
@@ -52,8 +57,10 @@ def parse_moment(text: str, now: datetime | None = None) -> datetime:
     Raises:
         ValueError: The text is neither.
     """
+    from datetime import datetime, timezone
+
     text = text.strip()
-    if _PART.match(text):
+    if re.match(_PART, text):
         present = now or datetime.now(timezone.utc)
         try:
             return (present - parse_duration(text)).astimezone()

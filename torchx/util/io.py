@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from torchx.errors import TorchXError
 from torchx.util import entrypoints
 
-COMPONENTS_DIR: Path = Path("torchx/components")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMPONENTS_DIR: Path
 """Where the built-in components are, relative to what :py:func:`get_abspath` takes."""
+
+
+def __getattr__(name: str) -> Any:
+    if name != "COMPONENTS_DIR":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pathlib import Path
+
+    return Path("torchx/components")
 
 
 class ConfFileNotFoundError(TorchXError, FileNotFoundError):
@@ -24,10 +35,14 @@ def get_abspath(relpath: str) -> str:
     Returns:
         The absolute path.
     """
+    from pathlib import Path
+
     return str(Path(__file__).resolve().parent.parent.parent / relpath)
 
 
 def _get_file_contents(conf_file: str) -> str | None:
+    from pathlib import Path
+
     path = Path(get_abspath(conf_file))
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
@@ -48,6 +63,8 @@ def read_conf_file(conf_file: str) -> str:
     Raises:
         FileNotFoundError: If it is neither.
     """
+    from pathlib import Path
+
     path = Path(conf_file)
     if path.is_file():
         return path.read_text(encoding="utf-8")

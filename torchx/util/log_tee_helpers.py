@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from queue import Queue
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from queue import Queue
+
     from torchx.runner.api import Runner
     from torchx.schedulers.api import Stream
     from torchx.specs import AppDef
@@ -102,6 +103,8 @@ def _start_threads_to_monitor_role_replicas(
     if not replicas:
         valid = [role.name for role in app.roles]
         raise ValueError(f"{which_role} is not a valid role name. Available: {valid}")
+
+    from queue import Queue
 
     exceptions: Queue[BaseException] = Queue()
     threads = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_NOT_ALLOWED = re.compile("[^a-z0-9-]")
+_NOT_ALLOWED = "[^a-z0-9-]"
 
 
 def normalize_str(data: str) -> str:
@@ -22,7 +22,7 @@ def normalize_str(data: str) -> str:
         >>> normalize_str("-/_a/b/CD!123!")
         'abcd123'
     """
-    return _NOT_ALLOWED.sub("", data.lower()).lstrip("-")
+    return re.sub(_NOT_ALLOWED, "", data.lower()).lstrip("-")
 
 
 def closest_match(word: str, words: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -36,7 +36,10 @@ def closest_match(word: str, words: Iterable[str], cutoff: float = 0.6) -> str |
     Returns:
         The most similar word, or None if none is similar enough.
     """
+    known = list(words)
+    if not known:
+        return None
     import difflib
 
-    matches = difflib.get_close_matches(word, list(words), n=1, cutoff=cutoff)
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     return matches[0] if matches else None

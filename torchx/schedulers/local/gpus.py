@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -113,6 +111,8 @@ def count_devices() -> int:
     Returns:
         Their number, 0 if there is no driver.
     """
+    import subprocess
+
     try:
         listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True)
     except FileNotFoundError:
@@ -205,6 +205,8 @@ def exclusive() -> Iterator[None]:
     Raises:
         OSError: The lock file cannot be created.
     """
+    import fcntl
+
     home = writable_home()
     os.makedirs(home, mode=0o700, exist_ok=True)
     fd = os.open(os.path.join(home, "gpus.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
