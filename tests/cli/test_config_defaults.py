@@ -216,7 +216,7 @@ def test_the_profile_of_a_component_is_its_own_argument(project: Path, torchx: T
 def test_all_schedulers_are_shown_even_if_some_are_not_available(
     project: Path, torchx: Torchx
 ) -> None:
-    done = torchx("runopts", "--origin", TORCHX_CFG_LSF_X="y")
+    done = torchx("runopts", "--origin", TORCHX_CFG_KUBERNETES_X="y")
     assert done.returncode == 0
     assert "grace_period_s" in done.stdout
     assert "lsf: " in done.stdout
