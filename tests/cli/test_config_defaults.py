@@ -219,7 +219,7 @@ def test_all_schedulers_are_shown_even_if_some_are_not_available(
     done = torchx("runopts", "--origin", TORCHX_CFG_KUBERNETES_X="y")
     assert done.returncode == 0
     assert "grace_period_s" in done.stdout
-    assert "lsf: " in done.stdout
+    assert "kubernetes: " in done.stdout
 
 
 def test_runopts_tells_the_origin_of_each_value_and_hides_secrets(
