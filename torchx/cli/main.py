@@ -195,7 +195,7 @@ class _VersionAction(argparse.Action):
 
 @contextlib.contextmanager
 def _little_garbage_collection() -> Iterator[None]:
-    """A command keeps what it loads, and looking for garbage in that takes a fifth of its time."""
+    """A command keeps what it loads, and looking for garbage in that takes a sixth of its time."""
     usual = gc.get_threshold()
     gc.set_threshold(_COLLECTION_THRESHOLD, *usual[1:])
     atexit.register(gc.freeze)
