@@ -8,6 +8,7 @@ import fsspec
 import pytest
 
 from torchx.specs.api import Workspace
+from torchx.util import secret_files
 from torchx.workspace.tree import (
     DIR_IGNORES,
     DOCKER_IGNORES,
@@ -107,6 +108,18 @@ def test_what_is_neither_file_nor_link_is_left_out_and_told(code: Path) -> None:
     project = walk(code)
     assert paths(project) == ["lib/a.py", "main.py", "run.sh"]
     assert sorted(path for path, _ in project.left_out) == ["pipe", "socket"]
+
+
+def test_files_with_secrets_are_left_out_by_whatever_path_and_told(
+    code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret_files._Remembered, "identities", set())
+    (code / "job.env").write_text("PIN=1234567")
+    os.link(code / "job.env", code / "copy.env")
+    secret_files.remember_secret_file(code / "job.env")
+    project = walk(code)
+    assert not [entry.path for entry in project.entries if entry.path.endswith(".env")]
+    assert sorted(path for path, _ in project.left_out) == ["copy.env", "job.env"]
 
 
 def test_directories_without_files_are_left_out(code: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from torchx.errors import TorchXError
 from torchx.util.redact import remember_secrets
+from torchx.util.secret_files import remember_secret_file
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -58,6 +59,7 @@ def read_secret_env(env_files: Sequence[str] | str, names: Sequence[str] | str) 
         from torchx.util.env_file import read_env_file
 
         values.update(read_env_file(path))
+        remember_secret_file(path)
     for name in [names] if isinstance(names, str) else names:
         values[name] = _from_environment(name)
     remember_secrets(values)

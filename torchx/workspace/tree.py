@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torchx.errors import TorchXError
 from torchx.util.files import is_local
+from torchx.util.secret_files import holds_secrets
 from torchx.workspace.ignore import (
     DEFAULT_IGNORES,
     DOCKER_IGNORE,
@@ -227,6 +228,9 @@ def _local_entry(
 ) -> Entry | None:
     try:
         info = found.stat(follow_symlinks=False)
+        if holds_secrets(info):
+            left_out.append((path, "variables were read from it that are shown nowhere"))
+            return None
         if info.st_mode & _TYPE_BITS == stat.S_IFREG:
             return _entry_of(path, info)
         if stat.S_ISLNK(info.st_mode):
