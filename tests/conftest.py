@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,6 +10,10 @@ import pytest
 
 from torchx.plugins import registry
 from torchx.util import redact
+
+# Shells start programs in the background with Ctrl-C ignored, and these hand that on to theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine must not fail a test.
 hypothesis.settings.register_profile("torchx", deadline=None)

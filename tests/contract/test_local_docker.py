@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.real.docker.engine import IMAGE, SESSION_VARIABLE, need_engine, own_session
-from torchx.specs import AppState, BindMount
+from tests.real.docker.pushing import need_registry
+from torchx.specs import AppState, BindMount, CfgVal, Role
 from torchx.testing import Capability, SchedulerContract, SchedulerHarness
+from torchx.testing.cases.delivery import DeliveryCases
+from torchx.testing.cases.lifecycle import LifecycleCases
 from torchx.testing.cases.logs import WRITE_BYTES
+from torchx.testing.job import Job
 
 MISSING = {
     Capability.CANCEL_PENDING: "an engine starts containers at once or refuses them",
@@ -29,14 +33,35 @@ class DockerHarness(SchedulerHarness):
         }
 
 
+class PushingHarness(DockerHarness):
+    """Sends code along with every app, so that each has an image to push."""
+
+    code: str
+
+    def launch(
+        self,
+        *roles: Role,
+        name: str = "contract",
+        cfg: Mapping[str, CfgVal] | None = None,
+        workspace: str | None = None,
+    ) -> Job:
+        return super().launch(*roles, name=name, cfg=cfg, workspace=workspace or self.code)
+
+
 @pytest.fixture
-def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerHarness]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Everything happens in a place that a shell would trip over."""
     need_engine()
     place = tmp_path / "a'; echo foo"
     (place / "shared").mkdir(parents=True)
     monkeypatch.chdir(place)
     monkeypatch.setenv("TORCHX_HOME", str(place / "$HOME `id`"))
     monkeypatch.setenv(SESSION_VARIABLE, own_session())
+    return place
+
+
+@pytest.fixture
+def harness(place: Path) -> Iterator[DockerHarness]:
     with DockerHarness(
         "local_docker",
         missing=MISSING,
@@ -61,3 +86,26 @@ class TestLocalDocker(SchedulerContract):
         escaped = garbage.decode("utf-8", "surrogateescape")
         text = "".join("\ufffd" if "\udc80" <= char <= "\udcff" else char for char in escaped)
         assert "".join(job.log()) == text
+
+
+class TestLocalDockerThroughRegistry(LifecycleCases, DeliveryCases):
+    """The cases again, with images that are pushed to a real registry and pulled from it."""
+
+    @pytest.fixture
+    def harness(self, place: Path) -> Iterator[PushingHarness]:
+        (place / "code").mkdir()
+        (place / "code" / "sent.txt").write_text("along")
+        with PushingHarness(
+            "local_docker",
+            missing={
+                **MISSING,
+                Capability.SHARED_DIRECTORY: "images are what is tested",
+                Capability.MOUNTS: "images are what is tested",
+            },
+            runner="tests.real.docker.pushing:make_runner",
+            image=IMAGE,
+            python="python3",
+            cfg={"image_repo": need_registry()},
+        ) as harness:
+            harness.code = str(place / "code")
+            yield harness

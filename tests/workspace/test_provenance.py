@@ -7,10 +7,10 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from torchx.workspace.provenance import DIFF_LIMIT_BYTES, SourceProvenance, provenance_of
 
 from torchx.specs.api import Workspace
 from torchx.workspace.manifest import manifest_of
+from torchx.workspace.provenance import DIFF_LIMIT_BYTES, SourceProvenance, provenance_of
 
 
 def git(folder: Path, *arguments: str) -> str:
