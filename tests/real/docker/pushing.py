@@ -1,4 +1,4 @@
-"""A scheduler like those of clusters: images are pushed, and containers start from what is pulled."""
+"""A scheduler like those of clusters: containers start from images that were pushed and pulled."""
 
 from __future__ import annotations
 
