@@ -6,9 +6,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from torchx.schedulers.batch.files import read_text, write_private
-from torchx.schedulers.batch.outputs import open_outputs
+from torchx.schedulers.batch.outputs import MergedSource, open_outputs
+from torchx.schedulers.streams import FileSource
 
 
 @pytest.fixture
@@ -59,3 +62,37 @@ def test_private_files_are_replaced_and_keep_every_byte(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read_text(str(path)) is not None
     assert read_text(str(tmp_path / "none")) is None
+
+
+def read_all(paths: list[Path], block_bytes: int) -> bytes:
+    sources = [FileSource(str(path), block_bytes=block_bytes) for path in paths]
+    merged = MergedSource(sources)
+    blocks = []
+    while (block := merged.read()) is not None:
+        blocks.append(block)
+    return b"".join(blocks)
+
+
+contents = st.lists(st.binary(max_size=6), max_size=6).map(b"\n".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(contents, contents, st.integers(1, 7))
+def test_no_line_is_torn_lost_or_glued(
+    tmp_path: Path, first: bytes, second: bytes, block_bytes: int
+) -> None:
+    paths = [tmp_path / "a.out", tmp_path / "a.err"]
+    paths[0].write_bytes(first)
+    paths[1].write_bytes(second)
+    got = read_all(paths, block_bytes)
+    expected = sorted(first.split(b"\n") + second.split(b"\n"))
+    assert sorted(filter(None, got.split(b"\n"))) == list(filter(None, expected))
+    newlines = first.count(b"\n") + second.count(b"\n")
+    both_unfinished = all(text and not text.endswith(b"\n") for text in (first, second))
+    assert newlines <= got.count(b"\n") <= newlines + 1 + both_unfinished
+
+
+def test_one_file_keeps_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.out"
+    path.write_bytes(b"".join(b"%d\n" % number for number in range(1000)))
+    assert read_all([path, tmp_path / "missing"], 10) == path.read_bytes()

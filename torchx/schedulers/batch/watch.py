@@ -42,10 +42,17 @@ class Watcher:
 
     Args:
         describe_many: Describes any number of jobs at once.
+        stamp: Gives a value for a job that changes when the job may have changed. It is cheap, and
+            may know nothing.
     """
 
-    def __init__(self, describe_many: Callable[[Sequence[str]], Answers]) -> None:
+    def __init__(
+        self,
+        describe_many: Callable[[Sequence[str]], Answers],
+        stamp: Callable[[str], object] = lambda app_id: None,
+    ) -> None:
         self._describe_many = describe_many
+        self._stamp = stamp
         self._changed = threading.Condition()
         self._jobs: dict[str, _Job] = {}
         self._thread: threading.Thread | None = None
@@ -149,6 +156,7 @@ class Watcher:
 
     def _run(self) -> None:
         while app_ids := self._next_question():
+            stamps = [self._stamp(app_id) for app_id in app_ids]
             answers: Answers = {}
             error: Exception | None = None
             try:
@@ -159,8 +167,21 @@ class Watcher:
             with self._changed:
                 self._take(app_ids, answers, error)
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._is_hurried or not self._jobs, self._pause_s)
-                self._pause_s = min(self._pause_s * _GROWTH, LONGEST_PAUSE_S)
+            self._pause(app_ids, stamps)
+
+    def _pause(self, app_ids: Sequence[str], stamps: Sequence[object]) -> None:
+        with self._changed:
+            pause_s = self._pause_s
+            self._pause_s = min(pause_s * _GROWTH, LONGEST_PAUSE_S)
+            due_s = time.monotonic() + pause_s
+            while not self._is_hurried and self._jobs:
+                left_s = due_s - time.monotonic()
+                if left_s <= 0:
+                    return
+                self._changed.wait(min(left_s, FIRST_PAUSE_S))
+                if stamps != [self._stamp(app_id) for app_id in app_ids]:
+                    self._pause_s = FIRST_PAUSE_S
+                    return
 
     def _next_question(self) -> list[str]:
         with self._changed:

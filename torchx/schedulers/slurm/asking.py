@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from torchx.schedulers.api import CfgVal, DescribeAppResponse, ListAppResponse, Scheduler, Stream
+from torchx.schedulers.batch.outputs import open_outputs
+from torchx.schedulers.batch.watch import Watcher
 from torchx.schedulers.slurm import client, json_answers, logs, parse, queries
 from torchx.schedulers.slurm.job_dirs import get_job_dirs
 from torchx.schedulers.slurm.jobs import SINCE, Jobs
 from torchx.schedulers.slurm.records import group_by_app
-from torchx.schedulers.slurm.watch import Watcher
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -218,7 +219,7 @@ class AskingScheduler(Scheduler[Mapping[str, CfgVal]]):
         wanted = [Stream.STDOUT, Stream.STDERR] if is_both else [Stream(streams)]
         paths = [logs.log_path(mark.working_dir, app_id, role_name, k, which) for which in wanted]
         finished = (lambda: self._watcher.is_over(app_id)) if should_tail else None
-        return logs.open_paths(paths, regex, finished)
+        return open_outputs(paths, regex, finished)
 
     def _foreign_log(
         self,

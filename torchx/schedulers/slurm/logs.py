@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from torchx.errors import TorchXError
 from torchx.schedulers.api import Stream
-from torchx.schedulers.lines import LineFramer
 from torchx.schedulers.slurm.mark import Mark
 from torchx.schedulers.slurm.request import log_stem
 from torchx.schedulers.streams import FileSource, LogStream
@@ -64,23 +63,6 @@ def check_replica(app_id: str, mark: Mark, role_name: str, replica_id: int) -> N
         )
 
 
-def open_paths(
-    paths: list[str], regex: str | None, finished: Callable[[], bool] | None
-) -> LogStream:
-    """Opens one log, or several as one.
-
-    Args:
-        paths: The files; they need not exist.
-        regex: Keep only lines in which this is found.
-        finished: Tells whether the app has ended; ``None`` reads to the end of what is there.
-
-    Returns:
-        The log.
-    """
-    sources = [FileSource(path, finished=finished or (lambda: True)) for path in paths]
-    return LogStream(sources[0] if len(sources) == 1 else MergedSource(sources), regex)
-
-
 def open_expected(
     app_id: str, path: str, regex: str | None, finished: Callable[[], bool] | None
 ) -> LogStream:
@@ -113,63 +95,3 @@ class _ExpectedFileSource(FileSource):
                 hint="read the log in the directory that the job was submitted from",
             )
         return data
-
-
-class MergedSource:
-    """Reads several files as one, whole lines at a time.
-
-    Args:
-        sources: The files.
-    """
-
-    def __init__(self, sources: list[FileSource]) -> None:
-        self._sources = sources
-        self._open = [(source, LineFramer(_MAX_HELD_BYTES)) for source in sources]
-        self._unfinished: FileSource | None = None
-
-    def read(self) -> bytes | None:
-        """Takes the next lines of the file whose turn it is.
-
-        Returns:
-            See :meth:`torchx.schedulers.streams.BlockSource.read`.
-        """
-        for source, framer in list(self._open):
-            data = source.read()
-            self._open.remove((source, framer))
-            if data is not None:
-                self._open.append((source, framer))
-            block = framer.flush() if data is None else framer.feed(data)
-            if block:
-                return self._joined(source, block)
-            if data:
-                return self.read()
-        return b"" if self._open else None
-
-    def wait(self, timeout_s: float) -> None:
-        """Blocks until one of the files may have grown.
-
-        Args:
-            timeout_s: Longest time to block.
-        """
-        if self._open:
-            self._open[0][0].wait(timeout_s)
-
-    def watched_paths(self) -> Iterable[str]:
-        """Names the files.
-
-        Returns:
-            Their paths.
-        """
-        return [path for source in self._sources for path in source.watched_paths()]
-
-    def close(self) -> None:
-        """Ends all sources."""
-        self._open.clear()
-        for source in self._sources:
-            source.close()
-
-    def _joined(self, source: FileSource, block: bytes) -> bytes:
-        if self._unfinished not in (None, source):
-            block = b"\n" + block
-        self._unfinished = None if block.endswith(b"\n") else source
-        return block

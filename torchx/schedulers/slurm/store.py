@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from torchx.errors import TorchXError
+from torchx.schedulers.batch.files import read_text, write_private
 from torchx.schedulers.slurm.mark import Mark, read_mark
 from torchx.schedulers.slurm.script import SECRETS_FILE
 
@@ -73,20 +74,6 @@ def make_state_dir(directory: str, secrets: str, roles: list[dict[str, Any]]) ->
         ) from error
 
 
-def write_private(path: str, text: str) -> None:
-    """Writes a new file that only this user can read.
-
-    Args:
-        path: The file; replaced if it is there.
-        text: Its content.
-    """
-    if os.path.lexists(path):
-        os.unlink(path)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
-
-
 def remember(job_id: str, mark: Mark) -> None:
     """Notes which submission a job came from.
 
@@ -110,7 +97,7 @@ def recall(job_id: str) -> Mark | None:
     Returns:
         What was remembered, or ``None``.
     """
-    text = _read(_index_path(job_id))
+    text = read_text(_index_path(job_id))
     return None if text is None or text.startswith(_DELETED) else read_mark(text)
 
 
@@ -124,7 +111,7 @@ def is_deleted(job_id: str, submission_id: str | None) -> bool:
     Returns:
         True if it was deleted.
     """
-    text = _read(_index_path(job_id))
+    text = read_text(_index_path(job_id))
     if text is None or not text.startswith(_DELETED):
         return False
     deleted = text[len(_DELETED) :]
@@ -162,7 +149,7 @@ def events(mark: Mark | None) -> list[str]:
     Returns:
         The notes in order; none if they cannot be read from here.
     """
-    text = _read(os.path.join(mark.state_dir, EVENTS_FILE)) if mark and mark.state_dir else None
+    text = read_text(os.path.join(mark.state_dir, EVENTS_FILE)) if mark and mark.state_dir else None
     return (text or "").splitlines()
 
 
@@ -209,7 +196,7 @@ def kept_roles(mark: Mark | None) -> list[dict[str, Any]]:
     Returns:
         What :func:`make_state_dir` was given; nothing if it cannot be read from here.
     """
-    text = _read(os.path.join(mark.state_dir, _ROLES_FILE)) if mark and mark.state_dir else None
+    text = read_text(os.path.join(mark.state_dir, _ROLES_FILE)) if mark and mark.state_dir else None
     try:
         roles = json.loads(text) if text else []
     except ValueError:
@@ -248,7 +235,7 @@ def hosts(mark: Mark | None) -> dict[int, str]:
         return {}
     directory = os.path.join(mark.state_dir, _HOSTS)
     count = len(mark.replicas())
-    found = ((number, _read(os.path.join(directory, str(number)))) for number in range(count))
+    found = ((number, read_text(os.path.join(directory, str(number)))) for number in range(count))
     return {number: text.strip() for number, text in found if text is not None}
 
 
@@ -273,11 +260,3 @@ def _is_our_state_dir(mark: Mark) -> bool:
         )
     except OSError:
         return False
-
-
-def _read(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError:
-        return None

@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 
+from torchx.schedulers.batch.files import write_private
 from torchx.schedulers.slurm import client, store
 from torchx.schedulers.slurm.batch import BatchRequest
 from torchx.schedulers.slurm.mark import Mark
@@ -71,13 +72,13 @@ def _with_mark(cmd: Sequence[str], mark: Mark) -> list[str]:
 def _script_file(script: str, job_dir: str | None) -> Iterator[str]:
     if job_dir:
         path = os.path.join(job_dir, SCRIPT_FILE)
-        store.write_private(path, script)
+        write_private(path, script)
         yield path
         return
     # Slurm keeps a copy of its own.
     with tempfile.TemporaryDirectory(prefix="torchx") as directory:
         path = os.path.join(directory, SCRIPT_FILE)
-        store.write_private(path, script)
+        write_private(path, script)
         yield path
 
 
