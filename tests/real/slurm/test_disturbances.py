@@ -49,7 +49,8 @@ def start_now(job: Job) -> None:
         return state == "PENDING" and restarts == "1"
 
     eventually(is_back, "requeueing", 60)
-    command("scontrol", "update", f"jobid={job_id(job)}", "StartTime=now")
+    # A node refuses a job in the second in which it has ended it.
+    command("scontrol", "update", f"jobid={job_id(job)}", "StartTime=now+5")
 
 
 def node_of(job: Job) -> str:

@@ -92,8 +92,9 @@ def test_a_submission_is_found_by_its_mark(
 ) -> None:
     runner = harness.session()
     info = runner.dryrun(AppDef("app", [harness.role(SUCCEED)]), "slurm")
-    info._submission_id = submission_id = uuid.uuid4().hex
     handle = runner.schedule(info)
+    submission_id = info._submission_id
+    assert submission_id is not None
     app_id = parse_app_handle(handle).app_id
     # Another user or machine, which has only the cluster in common.
     monkeypatch.setenv("TORCHX_HOME", str(tmp_path_factory.mktemp("elsewhere")))

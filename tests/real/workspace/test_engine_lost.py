@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.real.docker.engine import IMAGE, OwnEngine, need_engine
 from torchx.errors import BackendError
 from torchx.specs.api import Role, Workspace
 from torchx.util.docker_client import docker_client
@@ -29,19 +30,21 @@ class AtLine(logging.Handler):
 
 
 def test_a_build_tells_that_the_engine_is_gone_and_works_when_it_is_back(
-    code: Path, torchx_home: Path, monkeypatch: pytest.MonkeyPatch
+    code: Path,
+    torchx_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    engines = pytest.importorskip("tests.real.docker.engine")
-    engines.need_engine()
+    need_engine()
     # The names of sockets must be short.
-    own = engines.OwnEngine(Path(tempfile.mkdtemp(prefix="dockerd-")))
+    own = OwnEngine(Path(tempfile.mkdtemp(prefix="dockerd-")))
     monkeypatch.setenv("DOCKER_HOST", own.host)
-    monkeypatch.setattr(log, "level", logging.INFO)
+    caplog.set_level(logging.INFO, logger=log.name)
     handler = AtLine("Step 4/", own.kill)
     log.addHandler(handler)
     dockerfile = code / "Dockerfile.torchx"
     dockerfile.write_text("ARG IMAGE\nFROM $IMAGE\nCOPY . .\nRUN sleep 600\n")
-    role = Role(name="r", image=engines.IMAGE, workspace=Workspace({str(code): ""}))
+    role = Role(name="r", image=IMAGE, workspace=Workspace({str(code): ""}))
     try:
         own.up()
         client = docker_client()
