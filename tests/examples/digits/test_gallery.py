@@ -50,7 +50,9 @@ def _run(*argv: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", *argv], capture_output=True, text=True, timeout=500
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    logs = Path(os.environ["TORCHX_HOME"]).rglob("stderr.log")
+    told = [path.read_text(errors="replace")[-3000:] for path in logs if done.returncode]
+    assert done.returncode == 0, "\n".join([done.stdout, done.stderr, *told])
     return done.stdout.splitlines()
 
 

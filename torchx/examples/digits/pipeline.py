@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "script_args": ("--data", args.data, "--epochs", args.epochs),
                 "m": "torchx.examples.digits.train",
                 "j": "1x2",
+                # Workers of a busy machine may miss each other when they start.
+                "max_retries": 1,
             },
             args.scheduler,
             parent_run_id=prepared,
