@@ -75,7 +75,7 @@ def test_plugins_are_added_to_the_built_in_schedulers(monkeypatch: pytest.Monkey
 def test_a_plugin_replaces_the_built_in_of_its_name_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    schedulers._report_replacement.cache_clear()
+    torchx.schedulers._report_replacement.cache_clear()
     patch_group(monkeypatch, "slurm")
     factories = get_scheduler_factories()
     assert factories["slurm"] is plugin
