@@ -55,7 +55,7 @@ torchx_keep() {  # STEP: runs it, again after a failure as often as its own poli
     trap 'torchx_woken=1; kill -USR1 $pid 2>/dev/null || :' USR1
     trap - EXIT
     while :; do
-        "torchx_step_$1" &
+        "torchx_step_$1" {torchx_bell}>&- &
         pid=$!
         torchx_wait "$pid"
         [ "$torchx_code" -ne 0 ] || break
@@ -66,6 +66,7 @@ torchx_keep() {  # STEP: runs it, again after a failure as often as its own poli
     done
     if [ "$torchx_code" -eq 0 ]; then : >"$torchx_dir/ok-$1"
     else echo "$torchx_code" >"$torchx_dir/bad-$1"; fi
+    echo >&"$torchx_bell"
     exit "$torchx_code"
 }
 
@@ -73,6 +74,13 @@ torchx_listen() {  # sets torchx_said to the first error that srun printed since
     torchx_said=''
     [ -f "/proc/$$/fd/2" ] || return 0
     torchx_said=$(tail -c "+$(($1 + 1))" "/proc/$$/fd/2" | sed -n 's/^srun: error: //p' | head -n 1)
+}
+
+torchx_goes_on() {  # whether all steps that have ended succeeded, and some have not ended
+    local ended
+    ended=$(ls "$torchx_dir")
+    case $ended in *bad-*) return 1 ;; esac
+    [ "$(grep -c ok- <<<"$ended")" -lt "${#torchx_pids[@]}" ] && [ -n "$(jobs -pr)" ]
 }
 
 torchx_attempt() {  # runs all steps; sets torchx_failed to the first that failed, or to nothing
@@ -84,9 +92,8 @@ torchx_attempt() {  # runs all steps; sets torchx_failed to the first that faile
         torchx_keep "$step" &
         torchx_pids+=($!)
     done
-    while [ -n "$(jobs -pr)" ] && ! ls "$torchx_dir" | grep -q bad; do
-        wait -n || :
-    done
+    # Not by `wait -n`, which does not see a step that has ended just before it is called.
+    while torchx_goes_on; do read -r -t 1 -u "$torchx_bell" || :; done
     kill -TERM "${torchx_pids[@]}" 2>/dev/null || :
     while [ -n "$(jobs -pr)" ]; do wait || :; done
     torchx_listen "$size"
@@ -117,6 +124,8 @@ torchx_requeue() {
 torchx_main() {
     torchx_dir=$(mktemp -d) torchx_warned='' torchx_lost_node='' torchx_code=1
     trap 'torchx_note "end $torchx_code"; rm -rf "$torchx_dir"' EXIT
+    mkfifo "$torchx_dir/bell"
+    exec {torchx_bell}<>"$torchx_dir/bell"
     trap torchx_warn USR1
     local count=${SLURM_RESTART_COUNT:-0}
     torchx_note "start $count"
