@@ -221,9 +221,10 @@ def _message(job: Mapping[str, Any], state: AppState, nodes: Sequence[Mapping[st
 
 
 def _num_restarts(job: Mapping[str, Any], state: AppState) -> int:
-    # A running attempt is not yet among them.
-    ended = len(job.get("attempts") or ())
-    return max(0, ended - 1) if is_terminal(state) else ended
+    attempts = job.get("attempts") or ()
+    if is_terminal(state):
+        return max(0, len(attempts) - 1)
+    return sum("stoppedAt" in attempt for attempt in attempts)
 
 
 def _roles_statuses(
