@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.schedulers.aws_batch.wire import FakeBatch
-from torchx.schedulers.aws_batch.logs import NoCloudWatchLog, NoSuchReplica
+from torchx.schedulers.aws_batch.logs import NoLogException, NoSuchReplicaError
 from torchx.schedulers.aws_batch_scheduler import AWSBatchScheduler
 
 ROLES = [("reader", "0:1"), ("trainer", "2:4")]
@@ -55,7 +55,7 @@ def test_a_replica_that_does_not_exist_is_an_error_that_names_those_that_do(
     scheduler: AWSBatchScheduler, service: FakeBatch, role: str, k: int
 ) -> None:
     add_nodes(service)
-    with pytest.raises(NoSuchReplica, match=r"reader \(0 to 1\), trainer \(0 to 2\)"):
+    with pytest.raises(NoSuchReplicaError, match=r"reader \(0 to 1\), trainer \(0 to 2\)"):
         read(scheduler, role, k)
 
 
@@ -140,5 +140,5 @@ def test_a_log_that_goes_elsewhere_is_an_error(
 ) -> None:
     container = {**container_of("job"), "logConfiguration": {"logDriver": "splunk"}}
     service.add_job("x", status="RUNNING", container=container)
-    with pytest.raises(NoCloudWatchLog, match="splunk"):
+    with pytest.raises(NoLogException, match="splunk"):
         read(scheduler, "job")

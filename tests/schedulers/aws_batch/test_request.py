@@ -361,6 +361,16 @@ def test_secrets_are_neither_printed_nor_tags() -> None:
     assert yaml.safe_load(str(job))["job_def"]["containerProperties"]["command"][0] == "echo"
 
 
+def test_definitions_that_are_shared_hold_no_secrets() -> None:
+    app = make_app()
+    app.roles[0].env = {"HF_TOKEN": "hunter2hunter2", "A": "1"}
+    planned = submission.plan(job_of(app))
+    assert "hunter2" not in str(planned.definition)
+    assert planned.request["containerOverrides"]["environment"] == [
+        {"name": "HF_TOKEN", "value": "hunter2hunter2"}
+    ]
+
+
 # --- Any app
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
