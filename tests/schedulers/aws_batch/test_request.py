@@ -286,6 +286,7 @@ def test_further_options() -> None:
         ({"retry_on": "luck"}, "retry_on must be one of any, host, app"),
         ({"platform": "EKS"}, "platform must be one of EC2, FARGATE"),
         ({"timeout_s": 5}, "timeout_s must be at least 60"),
+        ({"assign_public_ip": True}, "set platform=FARGATE"),
         ({"platform": "FARGATE"}, "needs execution_role_arn"),
         ({"platform": "FARGATE", "privileged": True}, "no privileged"),
         ({"platform": "FARGATE", "job_type": "multinode"}, "no multi-node"),

@@ -1,8 +1,8 @@
 """What of a job is registered as its definition, and what is submitted with it. No I/O here.
 
 A job of one container shares its definition with all jobs that differ only in what belongs to a
-single run, such as its handle and its secrets, which are submitted as overrides. The name of such a definition
-holds a digest of its content. A multi-node job has a definition of its own.
+single run, such as its handle and its secrets, which are submitted as overrides. The name of such a
+definition holds a digest of its content. A multi-node job has a definition of its own.
 """
 
 from __future__ import annotations
