@@ -42,7 +42,7 @@ def _closed(schema: Any) -> Any:
         return [_closed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    closed = {}
+    closed: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "properties":
             closed[key] = {name: _closed(item) for name, item in value.items()}

@@ -26,6 +26,7 @@ from torchx.specs import (
     macros,
 )
 from torchx.specs.macros import escape_macros
+from torchx.specs.mounts import Mount
 
 _NO_CONTROL = st.characters(codec="utf-8", exclude_characters="\0\ufdd0")
 _TEXT = st.one_of(
@@ -36,15 +37,13 @@ _TEXT = st.one_of(
     ).map("".join),
 )
 _NAME = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
-_MOUNT = st.sampled_from(
-    [
-        BindMount("/a", "/b", read_only=True),
-        VolumeMount("claim", "/c"),
-        DeviceMount("/dev/d", "/dev/e", "rw"),
-        SecretMount("token", "/f"),
-        ConfigMapMount("cfg", "/g"),
-    ]
-)
+_MOUNTS: list[Mount] = [
+    BindMount("/a", "/b", read_only=True),
+    VolumeMount("claim", "/c"),
+    DeviceMount("/dev/d", "/dev/e", "rw"),
+    SecretMount("token", "/f"),
+    ConfigMapMount("cfg", "/g"),
+]
 _RESOURCE = st.builds(
     Resource,
     cpu=st.integers(-1, 4),
@@ -74,7 +73,7 @@ def _roles(draw: st.DrawFn) -> list[Role]:
             retry_policy=draw(st.sampled_from(RetryPolicy)),
             resource=draw(_RESOURCE),
             port_map=draw(st.dictionaries(st.sampled_from(["http", "c10d"]), st.integers(1, 9000))),
-            mounts=draw(st.lists(_MOUNT, max_size=3)),
+            mounts=draw(st.lists(st.sampled_from(_MOUNTS), max_size=3)),
         )
         for name in names
     ]
@@ -85,7 +84,8 @@ def _requested(roles: list[Role], **options: Any) -> list[dict[str, Any]]:
         warnings.simplefilter("ignore")
         cfg = Opts(validate_spec=False, **options)
         request = Submitting("s").submit_dryrun(AppDef("my_app", roles), cfg).request
-    return request.data()
+    objects: list[dict[str, Any]] = request.data()
+    return objects
 
 
 def _check(objects: list[dict[str, Any]]) -> None:
