@@ -106,7 +106,7 @@ def test_without_a_cluster_the_schema_decides(
         dry_run(scheduler, queue=queue)
     (message,) = caplog.messages
     assert "(there is no kubeconfig), it was checked by the schema" in message
-    with pytest.raises(ValueError, match=r"Invalid job spec: .*dnsPolicy must be one of ClusterFirst"):
+    with pytest.raises(ValueError, match=r"Invalid job spec: .*dnsPolicy must be one of"):
         _broken(scheduler, queue)
 
 
@@ -119,10 +119,10 @@ def _broken(scheduler: KubernetesScheduler, queue: str | None) -> None:
 def test_a_cluster_that_cannot_be_reached_is_named(caplog: pytest.LogCaptureFixture) -> None:
     with ApiServer().running() as server:
         client = server.client()
-    with caplog.at_level(logging.WARNING, "torchx"):
+    with caplog.at_level(logging.WARNING):
         dry_run(Submitting("s", client=client))
     client.close()
-    (message,) = [text for text in caplog.messages if "no cluster" in text]
+    (message,) = caplog.messages
     assert "Connection refused" in message
     assert "\n" not in message
 
