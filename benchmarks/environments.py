@@ -104,7 +104,9 @@ def ours(cache: Path) -> Path:
                 )
             elif source.exists():
                 shutil.copy(source, Path(copy, part))
-        python = _environment(directory, [f"{copy}[docker,kubernetes]"], is_fresh=not directory.exists())
+        python = _environment(
+            directory, [f"{copy}[docker,kubernetes]"], is_fresh=not directory.exists()
+        )
         _pip_install(python, ["--force-reinstall", "--no-deps", copy])
     return python
 
