@@ -11,7 +11,7 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from torchx.schedulers.api import AppDef, AppDryRunInfo, CfgVal, Scheduler, runopts
+from torchx.schedulers.api import AppDef, AppDryRunInfo, Scheduler, runopts
 from torchx.schedulers.ids import make_unique
 from torchx.schedulers.kubernetes import submit, validation
 from torchx.schedulers.kubernetes.job import KubernetesJob
@@ -46,6 +46,7 @@ from torchx.schedulers.kubernetes.retries import (
     warn_of_volcano_retries,
 )
 from torchx.schedulers.kubernetes.volcano import make_volcano_job
+from torchx.specs.api import CfgVal
 from torchx.util.strings import normalize_str
 from torchx.workspace.docker_workspace import DockerWorkspaceMixin
 
