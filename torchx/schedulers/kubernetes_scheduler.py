@@ -46,7 +46,6 @@ from torchx.schedulers.kubernetes.retries import (
     warn_of_volcano_retries,
 )
 from torchx.schedulers.kubernetes.volcano import make_volcano_job
-from torchx.specs.api import CfgVal
 from torchx.util.strings import normalize_str
 from torchx.workspace.docker_workspace import DockerWorkspaceMixin
 
@@ -241,7 +240,7 @@ class KubernetesScheduler(DockerWorkspaceMixin, Scheduler[Opts]):
         name = submit.create_volcano(job, namespace, self._custom_objects_api())
         return app_id_of(namespace, name)
 
-    def _use_context(self, context: CfgVal) -> None:
+    def _use_context(self, context: object) -> None:
         """Turns to the cluster that a run option names, and stays there."""
         if isinstance(context, str) and context != self.context:
             self.context = context
