@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torchx.schedulers.kubernetes.plain import PlainSettings
 from torchx.schedulers.kubernetes.pod import RESERVED_MEMMB, RESERVED_MILLICPU
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError, KubernetesAppTypeError
 from torchx.schedulers.kubernetes.replicas import PodSettings
 from torchx.schedulers.structured_opts import IS_EXTENSION, StructuredOpts
 from torchx.specs.api import CfgVal
@@ -68,7 +69,7 @@ class Opts(StructuredOpts):
     """labels that nodes must have, as label:value;label2:value2"""
 
     tolerations: list[str] | None = field(default=None, metadata=IS_EXTENSION)
-    """taints that nodes may have, as key=value:Effect;key2:Effect"""
+    """taints that nodes may have, as key:value:Effect;key2:Effect"""
 
     max_duration_s: int | None = field(default=None, metadata=IS_EXTENSION)
     """longest time in seconds that each role may run, then its replicas are ended (plain Jobs)"""
@@ -93,15 +94,15 @@ def options_of(cfg: Mapping[str, CfgVal]) -> Opts:
     """
     queue = cfg.get("queue")
     if queue is not None and not isinstance(queue, str):
-        raise TypeError(f"config value for `queue` must be a string, not {queue!r}")
-    opts = Opts.from_cfg({key: cfg[key] for key in cfg if cfg[key] is not None})
+        raise KubernetesAppTypeError(f"config value for `queue` must be a string, not {queue!r}")
+    opts = Opts.from_cfg({key: cfg[key] for key in cfg if cfg[key] not in (None, "")})
     for name, kind in _TYPES.items():
         value = getattr(opts, name)
         is_right = value is None or (isinstance(value, kind) and not isinstance(value, bool))
         assert is_right, f"{name} must be {kind.__name__}, not {value!r}"
     faults = list(_faults(opts))
     if faults:
-        raise ValueError("; ".join(faults))
+        raise KubernetesAppError("; ".join(faults))
     return opts
 
 
@@ -154,6 +155,7 @@ def pod_settings(opts: Opts) -> PodSettings:
         The settings.
     """
     return PodSettings(
+        namespace=opts.namespace,
         service_account=opts.service_account,
         reserved_millicpu=opts.reserved_millicpu,
         reserved_memmb=opts.reserved_memmb,
