@@ -97,7 +97,7 @@ def answer_error(
     message = str(told.get("message") or body.strip() or f"HTTP status {status}")
     message = " ".join(message.split())[:_LONGEST_TEXT]
     reason, hint = _explain(status, told, message, path)
-    error: KubernetesError = _error_class()(f"cannot {what}: {reason}", status, hint, body)
+    error: KubernetesError = _api_error(f"cannot {what}: {reason}", status, hint, body)
     error.retry_after_s = _retry_after_s(headers, told)
     return error
 
@@ -305,34 +305,30 @@ def _retry_after_s(headers: Mapping[str, str], told: Mapping[str, Any]) -> float
         return None
 
 
-@functools.cache
-def _error_class() -> Any:
+def _api_error(message: str, status: int, hint: str, body: str) -> KubernetesError:
     from kubernetes.client import ApiException
 
-    class KubernetesApiError(KubernetesError, ApiException):  # type: ignore[misc]  # untyped
+    error: KubernetesError = _error_class(ApiException)(message, status, hint, body)
+    return error
+
+
+@functools.cache
+def _error_class(base: type[Exception]) -> Any:
+    class KubernetesApiError(KubernetesError, base):  # type: ignore[misc, valid-type]  # lazy
         """An answer of the API server that is a refusal."""
 
         def __init__(self, message: str, status: int, hint: str, body: str) -> None:
+            is_transient = status in (_GONE, _TOO_MANY) or status >= _SERVER_ERROR
             KubernetesError.__init__(
-                self,
-                message,
-                hint=hint,
-                transient=status in (_GONE, _TOO_MANY) or status >= _SERVER_ERROR,
-                status=status,
+                self, message, hint=hint, transient=is_transient, status=status
             )
             self.reason = message
             self.body = body
-            self.headers: Mapping[str, str] | None = None
 
         def __str__(self) -> str:
             return str(self.args[0])
 
         def __reduce__(self) -> tuple[Any, ...]:
-            return _rebuild, (self.args[0], self.status, self.hint, self.body)
+            return _api_error, (self.args[0], self.status, self.hint, self.body)
 
     return KubernetesApiError
-
-
-def _rebuild(message: str, status: int, hint: str, body: str) -> KubernetesError:
-    error: KubernetesError = _error_class()(message, status, hint, body)
-    return error

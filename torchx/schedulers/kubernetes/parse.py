@@ -13,6 +13,7 @@ from torchx.schedulers.kubernetes.labels import (
     LABEL_ROLE_NAME,
     LABEL_UNIQUE_NAME,
 )
+from torchx.schedulers.kubernetes.plain import LABEL_KUEUE_QUEUE
 from torchx.schedulers.kubernetes.pods import Json, Pod
 from torchx.specs.api import (
     NONE,
@@ -26,9 +27,6 @@ from torchx.specs.api import (
 
 ANNOTATION_CANCELLED = "torchx.pytorch.org/cancelled"
 """Annotation of a Job: when its app was cancelled."""
-
-LABEL_KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
-"""Label of a Job: its queue of Kueue."""
 
 _ENDED = {"Complete": AppState.SUCCEEDED, "Failed": AppState.FAILED}
 _ENDING = ("FailureTarget", "SuccessCriteriaMet")
