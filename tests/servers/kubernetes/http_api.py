@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.servers.kubernetes.kubelet import Kubelet
@@ -335,7 +335,16 @@ def _no_such_path() -> Refusal:
     return Refusal(404, None, "no such path", text="404 page not found\n")
 
 
-def write_kubeconfig(path: Path, server: ApiServer, namespace: str = "default") -> None:
+class Reachable(Protocol):
+    """A server that a kubeconfig can lead to."""
+
+    token: str
+
+    @property
+    def url(self) -> str: ...
+
+
+def write_kubeconfig(path: Path, server: Reachable, namespace: str = "default") -> None:
     """Writes what leads a client to a server."""
     config: Object = {
         "apiVersion": "v1",
