@@ -1,60 +1,48 @@
-"""Clusters for the tests of the scheduler ``kubernetes``."""
-
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.servers.kubernetes.cluster import Cluster
-from tests.servers.kubernetes.http_api import ApiServer, write_kubeconfig
-from tests.servers.kubernetes.playback import Playback
-from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler, create_scheduler
-
-Played = Callable[..., tuple[Playback, KubernetesScheduler]]
+from torchx.schedulers.api import DescribeAppResponse, ListAppResponse
+from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler
+from torchx.specs import AppDef, CfgVal, Resource, Role
 
 
-@pytest.fixture
-def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "kubeconfig"
-    monkeypatch.setenv("KUBECONFIG", str(path))
-    monkeypatch.setenv("TORCHX_HOME", str(tmp_path / "home"))
-    return path
+class Submitting(KubernetesScheduler):
+    """What submits; these tests ask for nothing else."""
+
+    def describe(self, app_id: str) -> DescribeAppResponse | None:
+        raise AssertionError("not asked for")
+
+    def list(self, cfg: Mapping[str, CfgVal] | None = None) -> list[ListAppResponse]:
+        raise AssertionError("not asked for")
+
+    def _cancel_existing(self, app_id: str) -> None:
+        raise AssertionError("not asked for")
 
 
-@pytest.fixture
-def scheduler() -> Iterator[KubernetesScheduler]:
-    scheduler = create_scheduler("test")
-    yield scheduler
-    scheduler.close()
-
-
-@pytest.fixture
-def cluster(kubeconfig: Path) -> Iterator[Cluster]:
-    with Cluster() as cluster:
-        write_kubeconfig(kubeconfig, cluster.server)
-        yield cluster
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever runs the tests may have a cluster."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr(
+        "torchx.schedulers.kubernetes_scheduler.make_unique", lambda name: f"{name}-x1"
+    )
 
 
 @pytest.fixture
-def play(kubeconfig: Path, scheduler: KubernetesScheduler) -> Iterator[Played]:
-    """Gives a function that opens a recorded scenario, and a scheduler that looks at it."""
-    with ExitStack() as stack:
-
-        def opened(
-            scenario: str, apps: dict[str, str] | None = None
-        ) -> tuple[Playback, KubernetesScheduler]:
-            playback = stack.enter_context(Playback(scenario, apps))
-            write_kubeconfig(kubeconfig, playback.server)
-            return playback, scheduler
-
-        yield opened
+def scheduler() -> KubernetesScheduler:
+    return Submitting("session")
 
 
-def requests_of(server: ApiServer) -> list[str]:
-    """Takes the requests since the last call."""
-    taken = list(server.requests)
-    server.requests.clear()
-    return taken
+def role(name: str = "trainer", **fields: Any) -> Role:
+    given = {"image": "img:1", "entrypoint": "main", "resource": Resource(2, 0, 3000), **fields}
+    return Role(name, **given)
+
+
+def app(*roles: Role, name: str = "demo") -> AppDef:
+    return AppDef(name, list(roles) or [role()])

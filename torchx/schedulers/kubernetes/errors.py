@@ -144,7 +144,7 @@ def unreachable(
     """
     if load_error is not None:
         return KubernetesError(
-            f"cannot {what}: no cluster is configured: {load_error}",
+            f"cannot {what}: no cluster is configured: {' '.join(str(load_error).split())}",
             hint="set KUBECONFIG to a kubeconfig, or write ~/.kube/config; `kubectl config"
             " get-contexts` shows what there is",
         )

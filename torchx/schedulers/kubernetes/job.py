@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torchx.schedulers.kubernetes.labels import LABEL_UNIQUE_NAME
-from torchx.schedulers.kubernetes.models import sanitize_for_serialization
+from torchx.schedulers.kubernetes.models import plain_data
 
 
 @dataclass
@@ -34,17 +34,14 @@ class KubernetesJob:
         name: str = metadata["name"]
         return metadata["labels"][LABEL_UNIQUE_NAME] if self.is_plain() else name
 
+    def data(self) -> list[dict[str, Any]]:
+        """Returns all objects as plain data."""
+        return list(map(plain_data, [self.resource, *self.dependents]))
+
     def __str__(self) -> str:
-        import yaml
-
         from torchx.util.redact import redact_data
+        from torchx.util.yaml_text import dump_yaml
 
-        dumper = getattr(yaml, "CDumper", yaml.Dumper)
-        objects = redact_data(sanitize_for_serialization([self.resource, *self.dependents]))
-        return (
-            yaml.dump_all(objects, Dumper=dumper)
-            if self.dependents
-            else yaml.dump(objects[0], Dumper=dumper)
-        )
+        return "---\n".join(map(dump_yaml, redact_data(self.data())))
 
     __repr__ = __str__

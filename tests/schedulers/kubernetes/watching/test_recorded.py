@@ -7,7 +7,7 @@ from itertools import groupby
 
 import pytest
 
-from tests.schedulers.kubernetes.conftest import Played
+from tests.schedulers.kubernetes.watching.conftest import Played
 from torchx.schedulers.api import DescribeAppResponse
 from torchx.specs import NONE, AppState
 

@@ -156,7 +156,7 @@ def test_a_server_that_is_away_is_named(kubeconfig: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [(None, "KUBECONFIG names `.*`, which does not exist"), ("{", "while parsing a flow mapping")],
+    [(None, "KUBECONFIG names `.*`, which does not exist"), ("{", "while parsing a flow")],
 )
 def test_without_a_cluster_the_reason_is_told(
     kubeconfig: Path, scheduler: KubernetesScheduler, text: str | None, reason: str
