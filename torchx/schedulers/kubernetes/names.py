@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import get_args
 
 from torchx.specs.api import AppDef, Role
+from torchx.specs.mounts import Mount
 from torchx.util.strings import normalize_str
 
 LONGEST_NAME = 63
 """Longest name of a pod, a host or a Service, in characters."""
 
+_MOUNTS = get_args(Mount)
 _SHORTEN = "shorten the name of the app or of the role"
 
 
@@ -123,7 +126,7 @@ def check_app(app: AppDef, app_name: str) -> None:
 
     Raises:
         ValueError: Kubernetes cannot run it. All names that are wrong are told.
-        TypeError: A variable is no text.
+        TypeError: A variable is no text, or a mount of an unknown type.
     """
     if not app.roles:
         raise ValueError(f"the app `{app.name}` has no roles; give it at least one")
@@ -131,6 +134,11 @@ def check_app(app: AppDef, app_name: str) -> None:
     if faults:
         raise ValueError("; ".join(faults))
     for role in app.roles:
+        for mount in role.mounts:
+            if not isinstance(mount, _MOUNTS):
+                raise TypeError(
+                    f"role `{role.name}`: unknown mount type {type(mount).__name__}: {mount!r}"
+                )
         for name, value in role.env.items():
             if not isinstance(value, str):
                 raise TypeError(
