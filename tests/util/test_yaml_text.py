@@ -11,7 +11,23 @@ from torchx.util.yaml_text import dump_yaml
 TEXT = st.one_of(
     st.text(max_size=8),
     st.text(alphabet="ab \n'\":#-$\té", max_size=200),
-    st.sampled_from(["0", "1", "08", "yes", "null", "~", "2020-01-01", "x" * 100 + " y"]),
+    st.sampled_from(
+        [
+            "0",
+            "1",
+            "08",
+            "yes",
+            "No",
+            "NULL",
+            "offset",
+            "a/b-c",
+            "y",
+            "null",
+            "~",
+            "2020-01-01",
+            "x" * 100 + " y",
+        ]
+    ),
 )
 LEAF = st.one_of(TEXT, st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False))
 DATA = st.recursive(
