@@ -41,14 +41,14 @@ def test_values_of_labels(text: str, value: str) -> None:
     ("job", "error", "message"),
     [
         (AppDef("a", []), ValueError, "has no roles"),
-        (app(role("a_b"), role("ab")), ValueError, "`a_b` and `ab` would both be called `ab`"),
-        (app(role("__")), ValueError, "nothing is left of the name of role `__`"),
+        (app(role("a_b"), role("ab")), ValueError, "'a_b' and 'ab' would both be called `ab`"),
+        (app(role("__")), ValueError, "nothing is left of the name of role '__'"),
         (app(name="3d"), ValueError, "must begin with a letter"),
         (app(role(num_replicas=0)), ValueError, "0 replicas"),
-        (app(role(port_map={"Web_Port": 80})), ValueError, "`Web_Port` of role `trainer`"),
+        (app(role(port_map={"Web_Port": 80})), ValueError, "`Web_Port` of role 'trainer'"),
         (app(role(port_map={"a" * 16: 80})), ValueError, "1 to 15 characters"),
         (app(role(port_map={"web": 0})), ValueError, "must be 1 to 65535, not 0"),
-        (app(role(env={"A": 1})), TypeError, "variable A of role `trainer` must be text, not int"),
+        (app(role(env={"A": 1})), TypeError, "variable A of role 'trainer' must be text, not int"),
         (app(role(mounts=["what"])), TypeError, "unknown mount type"),
     ],
 )
