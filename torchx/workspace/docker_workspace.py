@@ -70,6 +70,8 @@ def __getattr__(name: str) -> Any:
 class ImageRepoError(WorkspaceError, KeyError):
     """An image with local code has to be pushed, but it is not known where to."""
 
+    __str__ = Exception.__str__
+
 
 class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
     """Builds an image out of a role's image and its workspace.
