@@ -158,7 +158,13 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
         session_name: Name under which this client submits apps.
         client: Client of the cluster; by default one is made when it is needed.
         docker_client: Client of the Docker engine that images are pushed from, likewise.
+
+    Attributes:
+        context: Context of the kubeconfig; ``None`` is the current one.
     """
+
+    context: str | None = None
+    _given_client: ApiClient | None = None
 
     def __init__(
         self,
@@ -167,7 +173,7 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
         docker_client: DockerClient | None = None,
     ) -> None:
         super().__init__("kubernetes", session_name, docker_client=docker_client)
-        self._client = client
+        self._client = self._given_client = client
 
     def _run_opts(self) -> runopts:
         return Opts.as_runopts()
@@ -177,6 +183,7 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
 
     def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[KubernetesJob]:
         opts = options_of(cfg)
+        self._use_context(opts.context)
         pushed = _with_own_roles(app)
         images_to_push = self.dryrun_push_images(pushed, opts)
         if opts.queue is None:
@@ -231,12 +238,19 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
             ApiException: The cluster refuses it.
         """
         job, namespace = dryrun_info.request, self._namespace(dryrun_info)
+        self._use_context((dryrun_info._cfg or {}).get("context"))
         self.push_images(job.images_to_push)
         if job.is_plain():
             submit.create_plain(job, namespace, self._api_client())
             return app_id_of(namespace, job.app_name())
         name = submit.create_volcano(job, namespace, self._custom_objects_api())
         return app_id_of(namespace, name)
+
+    def _use_context(self, context: object) -> None:
+        """Turns to the cluster that a run option names, and stays there."""
+        if isinstance(context, str) and context != self.context:
+            self.context = context
+            self._client = self._given_client
 
     def _namespace(self, dryrun_info: AppDryRunInfo[KubernetesJob]) -> str:
         given = (dryrun_info._cfg or {}).get("namespace")

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from torchx.schedulers.kubernetes.job import KubernetesJob
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError
 from torchx.schedulers.kubernetes.volcano import GROUP, PLURAL, VERSION
 
 if TYPE_CHECKING:
@@ -108,5 +109,7 @@ def _refusal(error: ApiException, body: dict[str, Any]) -> Exception:
     refusal: Exception = error
     if error.status == 409 and error.reason == "Conflict":
         name = body["metadata"]["name"]
-        refusal = ValueError(f"the {body['kind']} `{name}` already exists; resubmit the app")
+        refusal = KubernetesAppError(
+            f"the {body['kind']} `{name}` already exists; resubmit the app"
+        )
     return refusal
