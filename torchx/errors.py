@@ -41,6 +41,8 @@
         │   └── ImageRepoError               an image has to be pushed, but not known where to
         ├── WorkspaceBuildError              the image of a workspace could not be built
         ├── ImagePushError                   an image could not be pushed
+        ├── KubernetesAppError               an app is not what a Kubernetes cluster takes
+        ├── KubernetesAppTypeError           a part of it is of a type that cannot be sent
         ├── ClusterMountError                a mount is of what only a Kubernetes cluster has
         ├── JobStartError                    a back end accepted a job but could not start it
         ├── DockerPackageMissing             the Python package ``docker`` is not installed

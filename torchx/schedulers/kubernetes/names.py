@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import get_args
 
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError, KubernetesAppTypeError
 from torchx.specs.api import AppDef, Role
 from torchx.specs.mounts import Mount
 from torchx.util.strings import normalize_str
@@ -44,7 +45,7 @@ def split_app_id(app_id: str) -> tuple[str, str]:
     """
     namespace, colon, name = app_id.partition(":")
     if not (namespace and colon and name) or ":" in name:
-        raise ValueError(
+        raise KubernetesAppError(
             f"`{app_id}` is not the id of an app on Kubernetes, which is <namespace>:<name>,"
             " for example default:trainer-x1; `torchx list` shows the ids"
         )
@@ -104,6 +105,18 @@ def job_name(app_name: str, roles: list[Role], role: Role) -> str:
     return app_name if len(roles) == 1 else f"{app_name}-{normalize_str(role.name)}"
 
 
+def has_peers(app: AppDef) -> bool:
+    """Tells whether the replicas of an app have others to look for.
+
+    Args:
+        app: The app.
+
+    Returns:
+        True if there is more than one.
+    """
+    return sum(role.num_replicas for role in app.roles) > 1
+
+
 def host_name(job: str, replica_id: int) -> str:
     """Names the host that the pod of an Indexed Job is.
 
@@ -129,19 +142,31 @@ def check_app(app: AppDef, app_name: str) -> None:
         TypeError: A variable is no text, or a mount of an unknown type.
     """
     if not app.roles:
-        raise ValueError(f"the app {app.name!r} has no roles; give it at least one")
-    faults = [*_name_faults(app, app_name), *_port_faults(app.roles)]
+        raise KubernetesAppError(f"the app {app.name!r} has no roles; give it at least one")
+    faults = [*_name_faults(app, app_name), *port_faults(app.roles)]
     if faults:
-        raise ValueError("; ".join(faults))
-    for role in app.roles:
+        raise KubernetesAppError("; ".join(faults))
+    check_contents(app.roles)
+
+
+def check_contents(roles: Iterable[Role]) -> None:
+    """Checks the mounts and the variables of roles.
+
+    Args:
+        roles: The roles.
+
+    Raises:
+        TypeError: A variable is no text, or a mount of an unknown type.
+    """
+    for role in roles:
         for mount in role.mounts:
             if not isinstance(mount, _MOUNTS):
-                raise TypeError(
+                raise KubernetesAppTypeError(
                     f"role {role.name!r}: unknown mount type {type(mount).__name__}: {mount!r}"
                 )
         for name, value in role.env.items():
             if not isinstance(value, str):
-                raise TypeError(
+                raise KubernetesAppTypeError(
                     f"the variable {name} of role {role.name!r} must be text,"
                     f" not {type(value).__name__}; write it as a string"
                 )
@@ -174,7 +199,15 @@ def _name_faults(app: AppDef, app_name: str) -> Iterable[str]:
 _PORT_NAME = re.compile(r"(?!.*--)(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 
 
-def _port_faults(roles: Iterable[Role]) -> Iterable[str]:
+def port_faults(roles: Iterable[Role]) -> Iterable[str]:
+    """Finds what is wrong with the ports of roles.
+
+    Args:
+        roles: The roles.
+
+    Yields:
+        Sentences.
+    """
     for role in roles:
         for name, port in role.port_map.items():
             if not _PORT_NAME.fullmatch(name):
@@ -197,7 +230,7 @@ def check_pod_name(name: str) -> None:
         ValueError: It is too long.
     """
     if len(name) > LONGEST_NAME:
-        raise ValueError(
+        raise KubernetesAppError(
             f"Pod name '{name}' ({len(name)} characters) exceeds {LONGEST_NAME} character limit;"
             f" {_SHORTEN}"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchx.schedulers.kubernetes.errors import from_exception
 from torchx.schedulers.kubernetes.job import KubernetesJob
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError
 from torchx.schedulers.kubernetes.volcano import GROUP, PLURAL, VERSION
 
 if TYPE_CHECKING:
@@ -108,5 +109,5 @@ def _delete(name: str, namespace: str, client: ApiClient) -> None:
 def _refusal(error: ApiException, body: dict[str, Any]) -> Exception:
     kind, name = body["kind"], body["metadata"]["name"]
     if error.status == 409 and error.reason == "Conflict":
-        return ValueError(f"the {kind} `{name}` already exists; resubmit the app")
+        return KubernetesAppError(f"the {kind} `{name}` already exists; resubmit the app")
     return from_exception(error, f"create the {kind} {name}", f"/apis/{body['apiVersion']}/")
