@@ -48,6 +48,7 @@
         ├── DockerPackageMissing             the Python package ``docker`` is not installed
         └── BackendError                     a back end failed to answer; see ``transient``
             └── DockerEngineError            the Docker engine is away, or refuses
+            ├── KubernetesError              the API server of a cluster refuses, or is away
             ├── KubernetesAccessError        a cluster does not let this user create jobs
             ├── VolcanoMissingError          a job is for Volcano, which the cluster does not have
             └── LsfError                     a command of LSF failed
