@@ -51,6 +51,7 @@
         ├── AppRefusedError                  AWS Batch cannot run such an app
         └── BackendError                     a back end failed to answer; see ``transient``
             └── DockerEngineError            the Docker engine is away, or refuses
+            ├── KubernetesError              the API server of a cluster refuses, or is away
             ├── KubernetesAccessError        a cluster does not let this user create jobs
             ├── VolcanoMissingError          a job is for Volcano, which the cluster does not have
             └── LsfError                     a command of LSF failed

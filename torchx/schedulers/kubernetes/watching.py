@@ -69,6 +69,7 @@ class WatchingScheduler(Scheduler[T]):
         Raises:
             KubernetesError: The cluster refuses (an ``ApiException``, too) or does not answer.
         """
+        self._use_context((cfg or {}).get("context"))
         given = (cfg or {}).get("namespace")
         return self._apps().list_apps(str(given) if given else self._own_namespace())
 
@@ -162,6 +163,16 @@ class WatchingScheduler(Scheduler[T]):
             )
         apps: Apps = vars(self)["_apps_made"]
         return apps
+
+    def _use_context(self, context: CfgVal) -> None:
+        """Turns to another cluster, if a run option names one."""
+        if not context or context == self.context:
+            return
+        if self._client is not None and not access.is_ours(self._client):
+            return  # a client that the caller made leads where it leads
+        self.close()
+        vars(self).pop("_apps_made", None)
+        self.context, self._client = str(context), None
 
     def _api_client(self) -> ApiClient:
         if self._client is None:
