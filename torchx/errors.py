@@ -43,9 +43,14 @@
         ├── ImagePushError                   an image could not be pushed
         ├── JobStartError                    a back end accepted a job but could not start it
         ├── DockerPackageMissing             the Python package ``docker`` is not installed
+        ├── AwsPackageMissing                the Python package ``boto3`` is not installed
+        ├── AwsRequestError                  AWS would refuse a request, which is not sent
         └── BackendError                     a back end failed to answer; see ``transient``
             └── DockerEngineError            the Docker engine is away, or refuses
             └── LsfError                     a command of LSF failed
+            └── AwsError                     AWS refused, or did not answer
+                ├── AwsLoginError            there are no credentials, or they have expired
+                └── AwsAccessError           a permission is missing
 
 Each is defined beside the code that raises it; this module holds the root and what several
 back ends raise.
