@@ -33,13 +33,6 @@ class Program:
     hyperparameters: dict[str, str]
     is_python: bool
 
-    @property
-    def default_name(self) -> str:
-        """How a run is called that was given no name."""
-        last = self.entry.split()[-1] if self.entry.strip() else "run"
-        is_module = self.entry.startswith("-m ")
-        return last.rpartition(".")[2] if is_module else PurePosixPath(last).stem
-
 
 def parse_args(args: Sequence[str]) -> tuple[str, OrderedDict[str, str]]:
     """Splits the arguments of a role into a program and its hyperparameters.
@@ -87,17 +80,27 @@ def program_of(role: Role, more: Mapping[str, str]) -> Program:
     Raises:
         ValueError: The role runs nothing.
     """
-    if not _is_python(role):
+    if not runs_python(role):
         words = [role.entrypoint, *role.args]
         return Program(role.entrypoint, words, dict(more), is_python=False)
     size = _entry_size(role.args)
     entry, own = role.args[:size], role.args[size:]
     given = _hyperparameters_of(role.args)
-    added = [word for key, value in more.items() if key not in given for word in (f"--{key}", value)]
+    added = [
+        word for key, value in more.items() if key not in given for word in (f"--{key}", value)
+    ]
     return Program(" ".join(entry), [*entry, *added, *own], {**more, **given}, is_python=True)
 
 
-def _is_python(role: Role) -> bool:
+def runs_python(role: Role) -> bool:
+    """Tells whether a role runs a script or a module, so that torchrun launches it.
+
+    Args:
+        role: The role.
+
+    Returns:
+        True if it does.
+    """
     if role.entrypoint in ("", MISSING):
         return True
     if role.entrypoint not in _PYTHONS or not role.args:
@@ -121,3 +124,24 @@ def _hyperparameters_of(args: Sequence[str]) -> dict[str, str]:
         return dict(parse_args(args)[1])
     except ValueError:
         return {}
+
+
+def run_name(app_name: str, role: Role) -> str:
+    """Names a run, for the beginning of the name of its job.
+
+    Args:
+        app_name: ``experiment/run``, ``experiment/``, ``/run``, ``run`` or ``/``.
+        role: The role, after whose script or module a run without a name is called.
+
+    Returns:
+        The name.
+    """
+    experiment, slash, run = app_name.partition("/")
+    name = run if slash else experiment
+    if name:
+        return name
+    if not runs_python(role) or not role.args:
+        return role.name
+    if role.args[0] == "-m":
+        return role.args[-1 if len(role.args) < 2 else 1].rpartition(".")[2]
+    return PurePosixPath(role.args[0]).stem
