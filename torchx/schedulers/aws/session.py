@@ -7,6 +7,7 @@ Credentials, region, profile and endpoint come from boto3's own chain (``AWS_PRO
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -62,8 +63,16 @@ def new_session() -> Session:
         if error.name != "boto3":
             raise
         raise AwsPackageMissing from error
+    _quieten()
     with aws_errors("open a session"):
         return boto3.session.Session()
+
+
+def _quieten() -> None:
+    """Keeps to itself where botocore has found credentials, unless somebody wants to know."""
+    logger = logging.getLogger("botocore")
+    if logger.level == logging.NOTSET and not logging.getLogger().isEnabledFor(logging.DEBUG):
+        logger.setLevel(logging.WARNING)
 
 
 class Clients:
