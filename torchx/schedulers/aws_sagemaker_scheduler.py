@@ -27,7 +27,7 @@ from torchx.schedulers.aws_sagemaker.asking import AskingScheduler
 from torchx.schedulers.aws_sagemaker.checks import check_training_job
 from torchx.schedulers.aws_sagemaker.control import delete
 from torchx.schedulers.aws_sagemaker.names import job_name
-from torchx.schedulers.aws_sagemaker.options import Opts, check_options
+from torchx.schedulers.aws_sagemaker.options import Opts, check_options, check_types
 from torchx.schedulers.aws_sagemaker.parse import JOB_STATE
 from torchx.schedulers.aws_sagemaker.program import (
     parse_args,
@@ -126,6 +126,7 @@ class AWSSageMakerScheduler(SentWorkspaceMixin, AskingScheduler):
 
     def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[AWSSageMakerJob]:
         role, opts = check_app(app), _opts(cfg)
+        check_types(opts)
         if (opts.output_kms_key or opts.disable_output_compression) and not opts.output_path:
             logger.warning("output_kms_key and disable_output_compression need output_path")
         if role.max_retries > 0:

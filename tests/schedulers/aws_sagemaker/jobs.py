@@ -114,9 +114,10 @@ class Instance:
     def _read(self) -> None:
         assert self.process is not None
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            text = line.removesuffix(b"\n").decode("utf-8", "replace")
-            self.stream.events.append((int(time.time() * 1000), text))
+        with self.process.stdout as lines:
+            for line in lines:
+                text = line.removesuffix(b"\n").decode("utf-8", "replace")
+                self.stream.events.append((int(time.time() * 1000), text))
 
 
 class TrainingJob:

@@ -192,9 +192,7 @@ class Service:
         return job
 
     def _streams(self) -> dict[str, LogStreamData]:
-        return {
-            name: stream for job in self.jobs.values() for name, stream in job.streams.items()
-        }
+        return {name: stream for job in self.jobs.values() for name, stream in job.streams.items()}
 
 
 def _page(request: Answer, items: list[Answer], name: str) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from torchx.schedulers.structured_opts import StructuredOpts
@@ -122,6 +122,26 @@ class Opts(StructuredOpts):
     def max_run_s(self) -> int:
         """Longest time that the job may run, in seconds."""
         return DEFAULT_MAX_RUN_S if self.max_run is None else self.max_run
+
+
+def check_types(opts: Opts) -> None:
+    """Checks what a run config that was resolved has right: callers may skip that.
+
+    Args:
+        opts: The run options.
+
+    Raises:
+        AssertionError: One has the wrong type.
+    """
+    for name in ("environment", "hyperparameters", "tags", "metric_definitions"):
+        value: object = getattr(opts, name)
+        assert value is None or isinstance(value, Mapping), (
+            f"the run option `{name}` must be a dict, not {type(value).__name__}"
+        )
+    source_dir: object = opts.source_dir
+    assert source_dir is None or isinstance(source_dir, str), (
+        f"the run option `source_dir` must be str, not {type(source_dir).__name__}"
+    )
 
 
 def check_options(opts: Opts) -> None:

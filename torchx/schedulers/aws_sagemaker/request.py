@@ -7,11 +7,10 @@ is sent is made of it by ``training_job.py``, so that changes made to a descript
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torchx.schedulers.aws.tags import make_tags
 from torchx.schedulers.aws_sagemaker.instances import instance_count, instance_type
 from torchx.schedulers.aws_sagemaker.options import MAX_RETRY_ATTEMPTS, Opts
 from torchx.schedulers.aws_sagemaker.program import Program
@@ -162,10 +161,8 @@ def make_job_def(plan: Plan) -> dict[str, Any]:
 
     Raises:
         ValueError: The role and the run options do not go together.
-        AssertionError: A run option has the wrong type.
     """
     role, opts = plan.role, plan.opts
-    _check_types(opts)
     env = {**(opts.environment or {}), **role.env}
     per_replica = {name: value for name, value in env.items() if REPLICA_MARK in value}
     job_def: dict[str, Any] = {
@@ -255,7 +252,7 @@ def _add_optional(job_def: dict[str, Any], plan: Plan) -> None:
     opts = plan.opts
     if opts.input_mode is not None:
         job_def["training_input_mode"] = opts.input_mode
-    tags = make_tags({}, {**opts.tags, **(plan.app.metadata or {})})
+    tags = {**opts.tags, **(plan.app.metadata or {})}
     if tags:
         job_def["tags"] = [{"key": key, "value": value} for key, value in tags.items()]
     if opts.metric_definitions is not None:
@@ -265,15 +262,3 @@ def _add_optional(job_def: dict[str, Any], plan: Plan) -> None:
         job_def["max_retry_attempts"] = retries
     if opts.enable_infra_check is not None:
         job_def["enable_infra_check"] = opts.enable_infra_check
-
-
-def _check_types(opts: Opts) -> None:
-    for name in ("environment", "hyperparameters", "tags", "metric_definitions"):
-        value: object = getattr(opts, name)
-        assert value is None or isinstance(value, Mapping), (
-            f"the run option `{name}` must be a dict, not {type(value).__name__}"
-        )
-    source_dir: object = opts.source_dir
-    assert source_dir is None or isinstance(source_dir, str), (
-        f"the run option `source_dir` must be str, not {type(source_dir).__name__}"
-    )
