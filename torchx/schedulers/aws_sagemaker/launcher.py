@@ -176,7 +176,11 @@ told() {{
 }}
 host=$(told current_host)
 number=${{host#algo-}}
-replica=$((${{number%%-*}} - 1)) || fail "cannot tell the number of the host '$host'"
+number=${{number%%-*}}
+case $number in
+    '' | *[!0-9]*) fail "cannot tell the number of the host '$host'" ;;
+esac
+replica=$((number - 1))
 """
 
 _KNOWN_TO_INSTANCE = """\

@@ -176,7 +176,8 @@ def _code_of(described: Mapping[str, Any]) -> tuple[Workspace | None, str | None
         return None, None
     only = next(iter(projects))
     if len(projects) == 1 and not projects[only] and only.startswith("s3://"):
-        return None, only
+        # Else code/ would bring code-of-somebody-else/ along.
+        return None, only.rstrip("/") + "/"
     return Workspace(dict(projects)), None
 
 
