@@ -44,6 +44,7 @@ from torchx.schedulers.aws_sagemaker.request import (
     make_job_def,
 )
 from torchx.schedulers.aws_sagemaker.show import format_job
+from torchx.schedulers.aws_sagemaker.storage import check_source_dir
 from torchx.schedulers.aws_sagemaker.submission import Boto3Trainer
 from torchx.schedulers.aws_sagemaker.training_job import TrainingJob
 from torchx.schedulers.aws_sagemaker.workspaces import SentWorkspaceMixin
@@ -119,7 +120,9 @@ class AWSSageMakerScheduler(SentWorkspaceMixin, AskingScheduler):
 
     def _pre_build_validate(self, app: AppDef, scheduler: str, cfg: Opts) -> None:
         check_app(app)
-        check_options(_opts(cfg))
+        opts = _opts(cfg)
+        check_options(opts)
+        check_source_dir(opts.source_dir)
 
     def _validate(self, app: AppDef, scheduler: str, cfg: Opts | None = None) -> None:
         """Accepts roles without resources: the instance type tells what they get."""

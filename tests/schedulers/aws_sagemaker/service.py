@@ -13,6 +13,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from tests.schedulers.aws_sagemaker.jobs import LogStreamData, TrainingJob
 from torchx.schedulers.aws.service_model import find_faults
@@ -225,7 +226,7 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
             self._reply(service.object_call("HEAD", self._key(), b""), b"")
 
         def _key(self) -> str:
-            return self.path.lstrip("/").partition("?")[0]
+            return unquote(self.path.lstrip("/").partition("?")[0])
 
         def _body(self) -> bytes:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

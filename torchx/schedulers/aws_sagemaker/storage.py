@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from torchx.workspace.job_dirs import known_job_dirs
 from torchx.workspace.limits import SizeLimit, warn_of_contents
 from torchx.workspace.manifest import Manifest, manifest_of, until_unchanged
 from torchx.workspace.progress import Progress, shown_progress
-from torchx.workspace.tree import DOCKER_IGNORES
+from torchx.workspace.tree import DOCKER_IGNORES, WorkspaceNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,6 +133,22 @@ class Storage:
 
     def _address_of(self, directory: str) -> str:
         return f"s3://{self._bucket}/{directory}"
+
+
+def check_source_dir(source_dir: str | None) -> None:
+    """Checks that code that somebody has named is there.
+
+    Args:
+        source_dir: A directory, or an address that is not checked here.
+
+    Raises:
+        WorkspaceNotFoundError: There is no such directory.
+    """
+    if source_dir and "://" not in source_dir and not os.path.isdir(source_dir):
+        raise WorkspaceNotFoundError(
+            f"the run option `source_dir` names {source_dir}, which is no directory",
+            hint="name the directory that holds the code, or an s3:// address",
+        )
 
 
 def never_sent() -> list[str]:

@@ -11,7 +11,7 @@ from torchx.schedulers.aws_sagemaker.checks import check_training_job
 from torchx.schedulers.aws_sagemaker.client import SageMaker
 from torchx.schedulers.aws_sagemaker.names import job_name
 from torchx.schedulers.aws_sagemaker.request import OWN_KEY
-from torchx.schedulers.aws_sagemaker.storage import Storage, default_bucket
+from torchx.schedulers.aws_sagemaker.storage import Storage, check_source_dir, default_bucket
 from torchx.schedulers.aws_sagemaker.training_job import Places, TrainingJob
 from torchx.schedulers.ids import make_unique
 
@@ -60,6 +60,8 @@ class Boto3Trainer:
         """
         job = TrainingJob.of(self._description, _name_of(self._description))
         check_training_job(job)
+        if not self._description.get(OWN_KEY, {}).get("workspace"):
+            check_source_dir((self._description.get("source_code") or {}).get("source_dir"))
         SageMaker(self.clients).create(job.request(self._send(job)))
         self._latest_training_job = SubmittedJob(job.name)
         if wait:
