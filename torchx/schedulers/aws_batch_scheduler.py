@@ -19,7 +19,7 @@ from torchx.schedulers.aws_batch.asking import AskingScheduler
 from torchx.schedulers.aws_batch.lifecycle import cancel_job, delete_job, submit_job
 from torchx.schedulers.aws_batch.logs import DEFAULT_LOG_GROUP
 from torchx.schedulers.aws_batch.names import job_name_stem, make_app_id
-from torchx.schedulers.aws_batch.options import FurtherOpts, Opts, parse_ulimits
+from torchx.schedulers.aws_batch.options import Opts, parse_ulimits
 from torchx.schedulers.aws_batch.request import (
     ENV_TORCHX_ROLE_IDX,
     ENV_TORCHX_ROLE_NAME,
@@ -125,10 +125,10 @@ class AWSBatchScheduler(DockerWorkspaceMixin, AskingScheduler):
         return Opts.as_runopts()
 
     def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[BatchJob]:
-        opts, further = Opts.from_cfg(cfg), FurtherOpts.from_cfg(cfg)
+        opts = Opts.from_cfg(cfg)
         name = make_unique(job_name_stem(app.name, opts.share_id))
         images_to_push = self.dryrun_push_images(app, opts)
-        job = make_job(app, name, opts, further, images_to_push)
+        job = make_job(app, name, opts, images_to_push)
         submission.check(job, is_dry_run=True)
         return AppDryRunInfo(job, repr)
 

@@ -114,7 +114,7 @@ def _service(name: str) -> Any:
         from botocore.loaders import create_loader
         from botocore.model import ServiceModel
     except ModuleNotFoundError as error:
-        if error.name != "botocore":
+        if str(error.name).split(".")[0] != "botocore":
             raise
         raise AwsPackageMissing from error
     return ServiceModel(create_loader().load_service_model(name, "service-2"), name)

@@ -60,7 +60,7 @@ def new_session() -> Session:
     try:
         import boto3.session
     except ModuleNotFoundError as error:
-        if error.name != "boto3":
+        if str(error.name).split(".")[0] != "boto3":
             raise
         raise AwsPackageMissing from error
     _quieten()

@@ -1,7 +1,8 @@
 """What runs on the nodes of a role: macros, and the shell that the number of a node needs.
 
 All nodes of a role share one command, so the number of a replica is a variable of the environment,
-which only a shell puts in. Where the program of the role is none, one is put in front of it.
+which only a shell puts in. Where the program of the role is none, one is put in front of it. The
+same is done for variables that are empty, which AWS Batch would drop.
 """
 
 from __future__ import annotations
@@ -43,21 +44,20 @@ def with_macros(role: Role, name: str, start_idx: int) -> Role:
         A copy, whose command tells each replica its number if it asks for that.
 
     Raises:
-        AppRefusedError: The number of a replica is asked for where it cannot be put in.
+        AppRefusedError: A variable can be set only by a shell, and has no name for that.
     """
-    if role.num_replicas == 1:
-        return _values(name, "0").apply(role)
-    index = f"${ENV_NODE_INDEX}" if start_idx == 0 else f"$(({ENV_NODE_INDEX}-{start_idx}))"
+    index = _index(role.num_replicas, start_idx)
     plain = _values(name, index).apply(role)
-    marked = _values(name, _MARK).apply(role)
-    exported = {key: value for key, value in marked.env.items() if _MARK in value}
+    marked = plain if role.num_replicas == 1 else _values(name, _MARK).apply(role)
+    # AWS Batch drops variables that are empty.
+    exported = {key: text for key, text in marked.env.items() if not text or _MARK in text}
     has_shell = _is_shell(role)
     asks = any(_MARK in word for word in (marked.entrypoint, *marked.args))
     if exported or (asks and not has_shell):
         words = (plain if has_shell else marked).args
-        plain.env = {key: value for key, value in plain.env.items() if key not in exported}
         plain.args = ["-c", _script(marked.entrypoint, words, exported, index)]
         plain.entrypoint = "/bin/sh"
+        plain.env = {key: text for key, text in plain.env.items() if key not in exported}
     return plain
 
 
@@ -112,6 +112,12 @@ def literal_parameters(command: list[str]) -> dict[str, str]:
     return {name: f"Ref::{name}" for name in names}
 
 
+def _index(num_replicas: int, start_idx: int) -> str:
+    if num_replicas == 1:
+        return "0"
+    return f"${ENV_NODE_INDEX}" if start_idx == 0 else f"$(({ENV_NODE_INDEX}-{start_idx}))"
+
+
 def _values(name: str, replica_id: str) -> macros.Values:
     return macros.Values(img_root="", app_id=name, replica_id=replica_id, rank0_env=ENV_MAIN_NODE)
 
@@ -126,7 +132,8 @@ def _script(entrypoint: str, args: list[str], exported: Mapping[str, str], index
     for name, value in exported.items():
         if _VARIABLE.fullmatch(name) is None:
             raise AppRefusedError(
-                f"the variable {name!r} cannot hold the number of a replica: no shell can set it",
+                f"the variable {name!r} cannot be empty or hold the number of a replica: only a"
+                " shell can set it so, and shells have no such names",
                 hint="name it with letters, digits and underscores only",
             )
         lines.append(f"export {name}={_expanded(value, index)}; ")

@@ -9,6 +9,7 @@ from typing import Any
 from torchx.schedulers.aws_batch.resources import resource_requirements_from_resource
 from torchx.schedulers.devices import get_device_mounts
 from torchx.specs.api import BindMount, DeviceMount, Role, VolumeMount
+from torchx.specs.mounts import Mount
 from torchx.specs.named_resources_aws import K8S_ITYPE, instance_type_from_resource
 
 _PERMISSIONS = {"r": "READ", "w": "WRITE", "m": "MKNOD"}
@@ -135,9 +136,7 @@ def _instance_type(role: Role, *, warns: bool) -> str | None:
     return instance_type_from_resource(role.resource)
 
 
-def _add_mounts(
-    container: dict[str, Any], mounts: Sequence[BindMount | VolumeMount | DeviceMount]
-) -> None:
+def _add_mounts(container: dict[str, Any], mounts: Sequence[Mount]) -> None:
     for index, mount in enumerate(mounts):
         name = f"mount_{index}"
         if isinstance(mount, DeviceMount):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from torchx.schedulers.structured_opts import StructuredOpts
+from torchx.schedulers.structured_opts import IS_EXTENSION, StructuredOpts
 
 JOB_TYPES = ("auto", "container", "multinode")
 RETRY_CAUSES = ("any", "host", "app")
@@ -61,6 +61,37 @@ class Opts(StructuredOpts):
     ulimits: list[str] | None = None
     """limits of the containers as name:soft:hard, -1 for none: nofile:65536:65536,memlock:-1:-1"""
 
+    # Options beyond those of earlier releases.
+
+    job_type: str = field(default="auto", metadata=IS_EXTENSION)
+    """shape of the job: container (one node; may use Spot, Fargate and unmanaged environments),
+    multinode, or auto: container for one replica that asks for no instance type"""
+
+    retry_on: str = field(default="any", metadata=IS_EXTENSION)
+    """what is tried again, up to the max_retries of the roles: any failure, host (the host was lost
+    or reclaimed, as Spot does), or app (the program failed)"""
+
+    timeout_s: int | None = field(default=None, metadata=IS_EXTENSION)
+    """seconds after which each attempt is ended, at least 60"""
+
+    log_group: str | None = field(default=None, metadata=IS_EXTENSION)
+    """CloudWatch log group to write to, instead of /aws/batch/job; it must exist"""
+
+    propagate_tags: bool = field(default=False, metadata=IS_EXTENSION)
+    """put the tags on the ECS tasks too, for cost allocation"""
+
+    platform: str | None = field(default=None, metadata=IS_EXTENSION)
+    """EC2 or FARGATE, as the queue's environments are; FARGATE needs execution_role_arn"""
+
+    assign_public_ip: bool = field(default=False, metadata=IS_EXTENSION)
+    """give Fargate jobs a public address, which they need to pull images without a NAT gateway"""
+
+    efs_encryption: bool = field(default=False, metadata=IS_EXTENSION)
+    """encrypt what goes to and from EFS volumes"""
+
+    efs_iam: bool = field(default=False, metadata=IS_EXTENSION)
+    """mount EFS volumes with the rights of job_role_arn; implies efs_encryption"""
+
     def check(self) -> None:
         """Checks the values.
 
@@ -71,50 +102,6 @@ class Opts(StructuredOpts):
             raise ValueError("queue must name a job queue, not be empty")
         if not 0 <= self.priority <= _HIGHEST_PRIORITY:
             raise ValueError(f"priority must be from 0 to {_HIGHEST_PRIORITY}, not {self.priority}")
-
-
-@dataclass
-class FurtherOpts(StructuredOpts):
-    """Run options beyond those of earlier releases."""
-
-    job_type: str = "auto"
-    """shape of the job: container (one node; may use Spot, Fargate and unmanaged environments),
-    multinode, or auto: container for one replica that asks for no instance type"""
-
-    retry_on: str = "any"
-    """what is tried again, up to the max_retries of the roles: any failure, host (the host was lost
-    or reclaimed, as Spot does), or app (the program failed)"""
-
-    timeout_s: int | None = None
-    """seconds after which each attempt is ended, at least 60"""
-
-    log_group: str | None = None
-    """CloudWatch log group to write to, instead of /aws/batch/job; it must exist"""
-
-    propagate_tags: bool = False
-    """put the tags on the ECS tasks too, for cost allocation"""
-
-    platform: str | None = None
-    """EC2 or FARGATE, as the queue's environments are; FARGATE needs execution_role_arn"""
-
-    assign_public_ip: bool = False
-    """give Fargate jobs a public address, which they need to pull images without a NAT gateway"""
-
-    efs_encryption: bool = False
-    """encrypt what goes to and from EFS volumes"""
-
-    efs_iam: bool = False
-    """mount EFS volumes with the rights of job_role_arn; implies efs_encryption"""
-
-    def check(self, opts: Opts) -> None:
-        """Checks the values.
-
-        Args:
-            opts: The other options.
-
-        Raises:
-            ValueError: One makes no sense.
-        """
         for name, value, known in (
             ("job_type", self.job_type, JOB_TYPES),
             ("retry_on", self.retry_on, RETRY_CAUSES),
@@ -128,14 +115,14 @@ class FurtherOpts(StructuredOpts):
                 f"timeout_s must be at least {_SHORTEST_TIMEOUT_S}, not {self.timeout_s}"
             )
         if self.platform == "FARGATE":
-            self._check_fargate(opts)
+            self._check_fargate()
 
-    def _check_fargate(self, opts: Opts) -> None:
+    def _check_fargate(self) -> None:
         if self.job_type == "multinode":
             raise ValueError("Fargate runs no multi-node jobs: set platform=EC2")
-        if opts.privileged:
+        if self.privileged:
             raise ValueError("Fargate runs no privileged containers: leave privileged out")
-        if not opts.execution_role_arn:
+        if not self.execution_role_arn:
             raise ValueError("Fargate needs execution_role_arn, to pull the image and write logs")
 
 

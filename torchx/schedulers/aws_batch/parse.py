@@ -29,6 +29,7 @@ from torchx.specs.api import (
     VolumeMount,
     is_terminal,
 )
+from torchx.specs.mounts import Mount
 from torchx.specs.named_resources_aws import K8S_ITYPE
 
 JOB_STATE: dict[str, AppState] = {
@@ -221,9 +222,10 @@ def _message(job: Mapping[str, Any], state: AppState, nodes: Sequence[Mapping[st
 
 
 def _num_restarts(job: Mapping[str, Any], state: AppState) -> int:
-    # A running attempt is not yet among them.
-    ended = len(job.get("attempts") or ())
-    return max(0, ended - 1) if is_terminal(state) else ended
+    attempts = job.get("attempts") or ()
+    if is_terminal(state):
+        return max(0, len(attempts) - 1)
+    return sum("stoppedAt" in attempt for attempt in attempts)
 
 
 def _roles_statuses(
@@ -284,9 +286,9 @@ def _env_of(container: Mapping[str, Any]) -> dict[str, str]:
     return {pair["name"]: str(pair.get("value", "")) for pair in container.get("environment") or ()}
 
 
-def _mounts(container: Mapping[str, Any]) -> list[BindMount | VolumeMount | DeviceMount]:
+def _mounts(container: Mapping[str, Any]) -> list[Mount]:
     volumes = {volume["name"]: volume for volume in container.get("volumes") or ()}
-    mounts: list[BindMount | VolumeMount | DeviceMount] = []
+    mounts: list[Mount] = []
     for point in container.get("mountPoints") or ():
         volume = volumes.get(point.get("sourceVolume"), {})
         path, read_only = point.get("containerPath", ""), bool(point.get("readOnly"))

@@ -16,7 +16,7 @@ from torchx.schedulers.aws_batch.commands import (
 )
 from torchx.schedulers.aws_batch.names import queue_name
 from torchx.schedulers.aws_batch.nodes import node_properties
-from torchx.schedulers.aws_batch.options import FurtherOpts, Opts, parse_ulimits
+from torchx.schedulers.aws_batch.options import Opts, parse_ulimits
 from torchx.schedulers.aws_batch.resources import AppRefusedError
 from torchx.settings import ENV_TORCHX_IMAGE
 from torchx.specs.api import AppDef, Role
@@ -70,7 +70,6 @@ def make_job(
     app: AppDef,
     name: str,
     opts: Opts,
-    further: FurtherOpts,
     images_to_push: dict[str, tuple[str, str]],
 ) -> BatchJob:
     """Lays out the job of an app.
@@ -79,7 +78,6 @@ def make_job(
         app: The app, which is not changed.
         name: Name of the job.
         opts: The run options.
-        further: More of them.
         images_to_push: Images that have to be pushed first.
 
     Returns:
@@ -91,13 +89,12 @@ def make_job(
         TypeError: A mount is of an unknown class.
     """
     opts.check()
-    further.check(opts)
     _check(app)
     job_def: dict[str, Any] = {
         "jobDefinitionName": name,
         "type": "multinode",
-        "nodeProperties": _node_groups(app, name, opts, further),
-        "retryStrategy": _retry_strategy(app.roles, further.retry_on),
+        "nodeProperties": _node_groups(app, name, opts),
+        "retryStrategy": _retry_strategy(app.roles, opts.retry_on),
         "tags": make_tags(
             {
                 TAG_TORCHX_VER: torchx.__version__,
@@ -109,20 +106,20 @@ def make_job(
     }
     if opts.share_id is not None:
         job_def["schedulingPriority"] = opts.priority
-    if further.timeout_s is not None:
-        job_def["timeout"] = {"attemptDurationSeconds": further.timeout_s}
-    if further.propagate_tags:
+    if opts.timeout_s is not None:
+        job_def["timeout"] = {"attemptDurationSeconds": opts.timeout_s}
+    if opts.propagate_tags:
         job_def["propagateTags"] = True
-    if further.platform is not None:
-        job_def["platformCapabilities"] = [further.platform]
+    if opts.platform is not None:
+        job_def["platformCapabilities"] = [opts.platform]
     groups = job_def["nodeProperties"]["nodeRangeProperties"]
     words = [word for group in groups for word in group["container"]["command"]]
     if parameters := literal_parameters(words):
         job_def["parameters"] = parameters
-    return BatchJob(name, opts.queue, opts.share_id, job_def, images_to_push, further.job_type)
+    return BatchJob(name, opts.queue, opts.share_id, job_def, images_to_push, opts.job_type)
 
 
-def _node_groups(app: AppDef, name: str, opts: Opts, further: FurtherOpts) -> dict[str, Any]:
+def _node_groups(app: AppDef, name: str, opts: Opts) -> dict[str, Any]:
     groups: list[dict[str, Any]] = []
     start_idx = 0
     num_nodes = sum(role.num_replicas for role in app.roles)
@@ -134,14 +131,12 @@ def _node_groups(app: AppDef, name: str, opts: Opts, further: FurtherOpts) -> di
             ENV_TORCHX_ROLE_NAME: role.name,
             ENV_TORCHX_IMAGE: role.image,
         }
-        groups.append(_node_group(role, start_idx, opts, further, is_alone=num_nodes == 1))
+        groups.append(_node_group(role, start_idx, opts, is_alone=num_nodes == 1))
         start_idx += role.num_replicas
     return {"numNodes": num_nodes, "mainNode": 0, "nodeRangeProperties": groups}
 
 
-def _node_group(
-    role: Role, start_idx: int, opts: Opts, further: FurtherOpts, *, is_alone: bool
-) -> dict[str, Any]:
+def _node_group(role: Role, start_idx: int, opts: Opts, *, is_alone: bool) -> dict[str, Any]:
     ulimits = parse_ulimits(opts.ulimits or [])
     group = node_properties(
         role,
@@ -155,20 +150,20 @@ def _node_group(
     )
     _hint_about_efa(role, opts, ulimits)
     container = group["container"]
-    if further.log_group:
-        container["logConfiguration"]["options"] = {"awslogs-group": further.log_group}
+    if opts.log_group:
+        container["logConfiguration"]["options"] = {"awslogs-group": opts.log_group}
     for volume in container["volumes"]:
         if efs := volume.get("efsVolumeConfiguration"):
-            _secure(efs, further)
-    if further.assign_public_ip:
+            _secure(efs, opts)
+    if opts.assign_public_ip:
         container["networkConfiguration"] = {"assignPublicIp": "ENABLED"}
     return group
 
 
-def _secure(efs: dict[str, Any], further: FurtherOpts) -> None:
-    if further.efs_encryption or further.efs_iam:
+def _secure(efs: dict[str, Any], opts: Opts) -> None:
+    if opts.efs_encryption or opts.efs_iam:
         efs["transitEncryption"] = "ENABLED"
-    if further.efs_iam:
+    if opts.efs_iam:
         efs["authorizationConfig"] = {**efs.get("authorizationConfig", {}), "iam": "ENABLED"}
 
 
