@@ -7,7 +7,7 @@ import sys
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import MagicMock, patch
 
 import pytest
@@ -52,10 +52,12 @@ def an_app(*args: str, **fields: Any) -> AppDef:
     return AppDef(name="my-app", roles=[role])
 
 
+def dryrun(app: AppDef, cfg: dict[str, CfgVal]) -> AppDryRunInfo[AWSSageMakerJob]:
+    return create_scheduler("session").submit_dryrun(app, cast(Opts, cfg))
+
+
 def job_def_of(app: AppDef, **options: CfgVal) -> dict[str, Any]:
-    info = create_scheduler("session").submit_dryrun(app, {**CFG, **options})
-    job: AWSSageMakerJob = info.request
-    return job.job_def
+    return dryrun(app, {**CFG, **options}).request.job_def
 
 
 class TestNames:
@@ -77,11 +79,11 @@ class TestNames:
     def test_role_and_type_are_required(self, missing: str) -> None:
         given = {name: value for name, value in CFG.items() if name != missing}
         with pytest.raises(InvalidRunConfigException):
-            create_scheduler("session").submit_dryrun(an_app(), given)
+            dryrun(an_app(), given)
 
     def test_a_number_is_no_text(self) -> None:
         with pytest.raises(InvalidRunConfigException):
-            create_scheduler("session").submit_dryrun(an_app(), {**CFG, "instance_count": "2"})
+            dryrun(an_app(), {**CFG, "instance_count": "2"})
 
     def test_the_states(self) -> None:
         assert JOB_STATE == {
@@ -183,7 +185,7 @@ class TestDescription:
 
     def test_the_name_of_the_job(self) -> None:
         with patch.object(published, "make_unique", return_value="app-name-42"):
-            info = create_scheduler("session").submit_dryrun(an_app(), CFG)
+            info = dryrun(an_app(), CFG)
         assert info.request.job_name == "app-name-42"
         assert info.request.job_def["base_job_name"] == "app-name-42"
         assert job_def_of(an_app(), base_job_name="mine")["base_job_name"] == "mine"
@@ -336,7 +338,7 @@ class TestWholeRole:
     def test_all_faults_of_an_app_are_told_at_once(self) -> None:
         role = Role("a", "i", args=["x"], env={"a-b": "1"}, mounts=[DeviceMount("/d", "/d")])
         with pytest.raises(ValueError, match="exactly one role") as raised:
-            create_scheduler("s").submit_dryrun(AppDef("x", [role, role]), CFG)
+            dryrun(AppDef("x", [role, role]), CFG)
         assert "mounts /d" in str(raised.value)
         assert "'a-b'" in str(raised.value)
 
@@ -408,6 +410,9 @@ class TestOptionsThatDoNotGoTogether:
             ),
             ({"checkpoint_local_path": "/x"}, "without `checkpoint_s3_uri`"),
             ({"training_repository_access_mode": "Vpc"}, "needs `subnets`"),
+            ({"channels": {"code": "s3://b/x"}}, "the channel `code` is used for the code"),
+            ({"channels": {"x": "/data"}}, "must be s3://, efs:// or fsx://, not /data"),
+            ({"channels": {"x": "efs://fs-1/"}}, "the channel `x` needs `subnets`"),
             ({"max_retry_attempts": 31}, "`max_retry_attempts` must be 1 to 30, not 31"),
         ],
     )

@@ -212,7 +212,7 @@ class TrainingJob:
             instance.kill(number)
         deadline_s = time.monotonic() + _GRACE_S
         while any(code is None for code in self._codes()) and time.monotonic() < deadline_s:
-            self._stopping.wait(0.01) and time.sleep(0.01)
+            time.sleep(0.01)
         for instance in self._instances:
             instance.kill(signal.SIGKILL)
 

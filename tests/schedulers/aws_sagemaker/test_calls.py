@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -17,7 +20,7 @@ from torchx.schedulers.abilities import (
     PreviewsWorkspaces,
 )
 from torchx.schedulers.aws.errors import AwsAccessError, AwsError, AwsLoginError
-from torchx.schedulers.aws_sagemaker_scheduler import AWSSageMakerScheduler, create_scheduler
+from torchx.schedulers.aws_sagemaker_scheduler import AWSSageMakerScheduler, Opts, create_scheduler
 from torchx.specs import AppDef, AppState, CfgVal, Role
 from torchx.workspace.tree import WorkspaceError
 
@@ -43,7 +46,7 @@ def an_app(*words: str) -> AppDef:
 
 
 def submit(scheduler: AWSSageMakerScheduler, cfg: Options, *words: str) -> str:
-    return scheduler.submit(an_app(*words), cfg)  # type: ignore[arg-type]  # a plain dict will do
+    return scheduler.submit(an_app(*words), cast(Opts, cfg))
 
 
 def refused(code: str, message: str = "no") -> list[Refused]:
@@ -142,7 +145,7 @@ class TestFailures:
     def test_a_submit_whose_answer_was_lost_is_not_an_error(
         self, service: Service, scheduler: AWSSageMakerScheduler, cfg: Options
     ) -> None:
-        info = scheduler.submit_dryrun(an_app(), cfg)  # type: ignore[arg-type]  # as above
+        info = scheduler.submit_dryrun(an_app(), cast(Opts, cfg))
         scheduler.schedule(info)
         assert scheduler.schedule(info) == info.request.job_name
         assert len(service.jobs) == 1
@@ -254,7 +257,7 @@ class TestWorkspaces:
         previews = scheduler.preview_workspaces([role], cfg)
         assert previews is not None
         assert (previews[0].sent_bytes, role.image) == (1000, "image:1")
-        info = scheduler.submit_dryrun(AppDef("app", [role]), cfg)  # type: ignore[arg-type]
+        info = scheduler.submit_dryrun(AppDef("app", [role]), cast(Opts, cfg))
         assert f"code: {tmp_path}\n" in str(info)
         assert service.calls == []
 
@@ -274,12 +277,37 @@ class TestWorkspaces:
         assert "".join(runner.log_lines(handle, "job")) == "onetwo\n"
 
 
+@pytest.mark.parametrize("words", [["train.py"], ["-m", "train"]])
+def test_a_program_is_launched_by_torchrun(
+    service: Service,
+    runner: Runner,
+    cfg: Options,
+    tmp_path: Path,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torchrun = shutil.which("torchrun", path=os.path.dirname(sys.executable))
+    if torchrun is None:
+        pytest.skip("torch is not installed")
+    path = f"{os.path.dirname(torchrun)}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", path)
+    (tmp_path / "code").mkdir()
+    program = "import os, sys; print(os.environ['RANK'], os.environ['WORLD_SIZE'], sys.argv[1:])"
+    (tmp_path / "code" / "train.py").write_text(program)
+    app = an_app("python", *words, "--lr", "1e-3", "a b")
+    workspace = str(tmp_path / "code")
+    handle = runner.run(app, "aws_sagemaker", cfg, workspace=workspace)
+    runner.wait(handle, 0.1)
+    lines = list(runner.log_lines(handle, "job"))
+    assert lines == ["0 1 ['--lr', '1e-3', 'a b']\n"]
+
+
 def test_the_scheduler_has_the_abilities_that_fit_it(
     service: Service, scheduler: AWSSageMakerScheduler, cfg: Options
 ) -> None:
     for ability in (DescribesMany, LocatesLogs, PlansAppIds, PreviewsWorkspaces):
         assert isinstance(scheduler, ability)
-    info = scheduler.submit_dryrun(an_app(), cfg)  # type: ignore[arg-type]  # as above
+    info = scheduler.submit_dryrun(an_app(), cast(Opts, cfg))
     planned = scheduler.planned_app_id(info)
     assert scheduler.schedule(info) == planned
     place = scheduler.log_location(planned, info)

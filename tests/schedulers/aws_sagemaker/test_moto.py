@@ -142,9 +142,7 @@ def test_an_unknown_job(runner: Runner) -> None:
         list(runner.log_lines(handle, "trainer"))
 
 
-def test_the_logs_of_each_instance_and_of_each_start(
-    runner: Runner, moto: Any, code: Path
-) -> None:
+def test_the_logs_of_each_instance_and_of_each_start(runner: Runner, moto: Any, code: Path) -> None:
     handle = runner.run(an_app(), "aws_sagemaker", CFG, workspace=str(code))
     app_id = handle.rpartition("/")[2]
     assert list(runner.log_lines(handle, "training", 0)) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torchx.schedulers import aws_sagemaker_scheduler
 from torchx.schedulers.aws.service_model import AwsRequestError, find_faults
 from torchx.schedulers.aws_sagemaker.training_job import Places, TrainingJob
-from torchx.schedulers.aws_sagemaker_scheduler import AWSSageMakerJob, create_scheduler
+from torchx.schedulers.aws_sagemaker_scheduler import AWSSageMakerJob, Opts, create_scheduler
 from torchx.specs import AppDef, AppDryRunInfo, CfgVal, Role
 
 ROLE = "arn:aws:iam::123456789012:role/training"
@@ -52,13 +52,14 @@ EVERYTHING: dict[str, CfgVal] = {
     ),
     "disable_output_compression": True,
     "enable_infra_check": True,
+    "channels": {"train": "s3://bucket/data", "shared": "efs://fs-12345678901/models"},
 }
 
 
-def plan(role: Role, name: str = "app", **options: CfgVal) -> AppDryRunInfo[AWSSageMakerJob]:
+def plan(role: Role, **options: CfgVal) -> AppDryRunInfo[AWSSageMakerJob]:
     cfg: dict[str, CfgVal] = {"role": ROLE, "instance_type": "ml.m5.large", **options}
-    app = AppDef(name, [role], metadata={"owner": "me"})
-    return create_scheduler("session").submit_dryrun(app, cfg)
+    app = AppDef("app", [role], metadata={"owner": "me"})
+    return create_scheduler("session").submit_dryrun(app, cast(Opts, cfg))
 
 
 def request_of(info: AppDryRunInfo[AWSSageMakerJob]) -> dict[str, Any]:
@@ -182,7 +183,7 @@ def test_any_app_is_a_request_that_aws_takes(
     cfg: dict[str, CfgVal] = {"role": ROLE, "instance_type": "ml.m5.large"}
     if entrypoint in ("", "python") and args[:1] == ["-m"] and len(args) == 1:
         return
-    info = create_scheduler("session").submit_dryrun(app, cfg)
+    info = create_scheduler("session").submit_dryrun(app, cast(Opts, cfg))
     request = request_of(info)
     assert find_faults("sagemaker", "CreateTrainingJob", request) == []
     assert request["ResourceConfig"]["InstanceCount"] == replicas

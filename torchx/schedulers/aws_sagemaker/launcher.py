@@ -12,15 +12,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from torchx.schedulers.aws_sagemaker.options import CODE_CHANNEL
 from torchx.schedulers.aws_sagemaker.request import REPLICA_MARK
 from torchx.util.shell import quote
 
 ML_DIR = "/opt/ml"
 """Where SageMaker puts all that it gives to a container."""
 
-CODE_CHANNEL = "code"
 CODE_ARCHIVE = "code.tar.gz"
-LAUNCH_CHANNEL = "torchx"
 LAUNCH_SCRIPT = "launch.sh"
 
 FAILURE_FILE = f"{ML_DIR}/output/failure"

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from torchx.schedulers.structured_opts import StructuredOpts
+from torchx.schedulers.structured_opts import IS_EXTENSION, StructuredOpts
 
 DEFAULT_MAX_RUN_S = 24 * 60 * 60
 """How long a job may run if nobody says otherwise, in seconds."""
 
 MAX_RETRY_ATTEMPTS = 30
+
+CODE_CHANNEL = "code"
+LAUNCH_CHANNEL = "torchx"
+RESERVED_CHANNELS = (CODE_CHANNEL, LAUNCH_CHANNEL)
+"""Channels by which torchx itself sends what a job needs."""
+
+FILE_SYSTEMS = {"efs": "EFS", "fsx": "FSxLustre"}
+"""Scheme of an address -> kind of the file system."""
 
 _LONGEST_KEEP_ALIVE_S = 21600
 
@@ -118,6 +126,11 @@ class Opts(StructuredOpts):
     enable_infra_check: bool | None = None
     """have SageMaker check the hardware before the job starts"""
 
+    channels: dict[str, str] | None = field(default=None, metadata=IS_EXTENSION)
+    """data for the program, train:s3://bucket/prefix,test:...; it finds each at
+    /opt/ml/input/data/NAME. efs://ID/DIRECTORY and fsx://ID/DIRECTORY name file systems of the
+    VPC"""
+
     @property
     def max_run_s(self) -> int:
         """Longest time that the job may run, in seconds."""
@@ -133,7 +146,7 @@ def check_types(opts: Opts) -> None:
     Raises:
         AssertionError: One has the wrong type.
     """
-    for name in ("environment", "hyperparameters", "tags", "metric_definitions"):
+    for name in ("environment", "hyperparameters", "tags", "metric_definitions", "channels"):
         value: object = getattr(opts, name)
         assert value is None or isinstance(value, Mapping), (
             f"the run option `{name}` must be a dict, not {type(value).__name__}"
@@ -153,7 +166,7 @@ def check_options(opts: Opts) -> None:
     Raises:
         ValueError: Some do not; all faults in one error.
     """
-    faults = [*_half_given(opts), *_spot_faults(opts), *_ranges(opts)]
+    faults = [*_half_given(opts), *_spot_faults(opts), *_ranges(opts), *_channel_faults(opts)]
     if faults:
         raise ValueError("SageMaker cannot run this with these run options: " + "; ".join(faults))
 
@@ -185,6 +198,17 @@ def _spot_faults(opts: Opts) -> Iterator[str]:
         yield f"`max_wait` ({opts.max_wait} s) is less than `max_run` ({opts.max_run_s} s)"
     if opts.keep_alive_period_in_seconds:
         yield "`use_spot_instances` and `keep_alive_period_in_seconds` exclude each other"
+
+
+def _channel_faults(opts: Opts) -> Iterator[str]:
+    for name, address in (opts.channels or {}).items():
+        scheme = address.partition("://")[0]
+        if name in RESERVED_CHANNELS:
+            yield f"the channel `{name}` is used for the code; give it another name"
+        if scheme not in ("s3", *FILE_SYSTEMS):
+            yield f"the channel `{name}` must be s3://, efs:// or fsx://, not {address}"
+        if scheme in FILE_SYSTEMS and not opts.subnets:
+            yield f"the channel `{name}` needs `subnets` and `security_group_ids`"
 
 
 def _ranges(opts: Opts) -> Iterator[str]:

@@ -138,7 +138,7 @@ def _faults(app: AppDef) -> Iterator[str]:
         for mount in role.mounts:
             yield (
                 f"role `{role.name}` mounts {getattr(mount, 'dst_path', mount)}, but a training job"
-                " has no mounts; have the program read from S3"
+                " has no mounts; name the data with the run option `channels`"
             )
         if role.num_replicas < 1:
             yield f"role `{role.name}` has {role.num_replicas} replicas"
@@ -193,6 +193,8 @@ def make_job_def(plan: Plan) -> dict[str, Any]:
         "words": list(plan.program.words),
         "environment": per_replica,
     }
+    if opts.channels:
+        job_def[OWN_KEY]["channels"] = dict(opts.channels)
     if plan.source_dir is not None and role.workspace and not opts.source_dir:
         job_def[OWN_KEY]["workspace"] = dict(role.workspace.projects)
     return job_def

@@ -11,15 +11,18 @@ from typing import Any
 import torchx
 from torchx.schedulers.aws.tags import make_tags
 from torchx.schedulers.aws_sagemaker.launcher import (
-    CODE_CHANNEL,
     FAILURE_FILE,
-    LAUNCH_CHANNEL,
     LAUNCH_SCRIPT,
     Launch,
     channel_dir,
     launch_script,
 )
-from torchx.schedulers.aws_sagemaker.options import DEFAULT_MAX_RUN_S
+from torchx.schedulers.aws_sagemaker.options import (
+    CODE_CHANNEL,
+    DEFAULT_MAX_RUN_S,
+    FILE_SYSTEMS,
+    LAUNCH_CHANNEL,
+)
 from torchx.schedulers.aws_sagemaker.request import (
     CODE_CHANNEL_DIR,
     CODE_DIR,
@@ -164,7 +167,8 @@ class TrainingJob:
             addresses[CODE_CHANNEL] = self.code_uri or places.code
         if self.script is not None:
             addresses[LAUNCH_CHANNEL] = places.launcher
-        return [_channel(name, address) for name, address in addresses.items()]
+        own = [{**_channel(*item), "InputMode": "File"} for item in addresses.items()]
+        return [*own, *(_channel(*item) for item in _data_of(self.description).items())]
 
 
 def _code_of(described: Mapping[str, Any]) -> tuple[Workspace | None, str | None]:
@@ -185,7 +189,6 @@ def _launch_of(
     described: Mapping[str, Any], code: Workspace | None, code_uri: str | None
 ) -> Launch:
     directory = CODE_DIR if code is not None else CODE_CHANNEL_DIR if code_uri else None
-    channels = [CODE_CHANNEL] if directory else []
     return Launch(
         words=_words_of(described),
         instance_count=described.get("compute", {}).get("instance_count", 1),
@@ -194,7 +197,7 @@ def _launch_of(
         directory=directory,
         env=_split_env(described)[1],
         hyperparameters=described.get("hyperparameters") or {},
-        channels=channels,
+        channels=[*([CODE_CHANNEL] if directory else []), *_data_of(described)],
     )
 
 
@@ -336,13 +339,28 @@ def _optional(described: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _data_of(described: Mapping[str, Any]) -> Mapping[str, str]:
+    channels: Mapping[str, str] = described.get(OWN_KEY, {}).get("channels") or {}
+    return channels
+
+
 def _channel(name: str, address: str) -> dict[str, Any]:
+    scheme, _, rest = address.partition("://")
+    if scheme in FILE_SYSTEMS:
+        file_system, _, directory = rest.partition("/")
+        source = {
+            "FileSystemId": file_system,
+            "FileSystemAccessMode": "ro",
+            "FileSystemType": FILE_SYSTEMS[scheme],
+            "DirectoryPath": f"/{directory}",
+        }
+        return {"ChannelName": name, "DataSource": {"FileSystemDataSource": source}}
     source = {
         "S3DataType": "S3Prefix",
         "S3Uri": address,
         "S3DataDistributionType": "FullyReplicated",
     }
-    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
 
 
 def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
