@@ -45,6 +45,7 @@
         ├── DockerPackageMissing             the Python package ``docker`` is not installed
         ├── AwsPackageMissing                the Python package ``boto3`` is not installed
         ├── AwsRequestError                  AWS would refuse a request, which is not sent
+        ├── AppRefusedError                  AWS Batch cannot run such an app
         └── BackendError                     a back end failed to answer; see ``transient``
             └── DockerEngineError            the Docker engine is away, or refuses
             └── LsfError                     a command of LSF failed

@@ -16,11 +16,11 @@ from torchx.schedulers.streams import LogStream
 DEFAULT_LOG_GROUP = "/aws/batch/job"
 
 
-class NoSuchReplica(TorchXError, ValueError):
+class NoSuchReplicaError(TorchXError, ValueError):
     """An app has no such role or replica."""
 
 
-class NoCloudWatchLog(TorchXError, ValueError):
+class NoLogException(TorchXError, ValueError):
     """A job writes its log to another place than CloudWatch."""
 
 
@@ -50,14 +50,14 @@ def node_of(job: Mapping[str, Any], replica: Replica) -> int | None:
         Number of the node; ``None`` if the job has no nodes.
 
     Raises:
-        NoSuchReplica: The job has no such replica.
+        NoSuchReplicaError: The job has no such replica.
     """
     groups = groups_of(job)
     for name, start, number, _ in groups:
         if name == replica.role and 0 <= replica.number < number:
             return start + replica.number if "nodeProperties" in job else None
     known = ", ".join(f"{name} (0 to {number - 1})" for name, _, number, _ in groups)
-    raise NoSuchReplica(
+    raise NoSuchReplicaError(
         f"the app `{replica.app_id}` has no replica {replica.role}/{replica.number};"
         f" its roles and replicas are: {known}",
         hint="name one of them",
@@ -75,13 +75,13 @@ def log_places(job: Mapping[str, Any], replica: Replica) -> list[LogPlace]:
         The streams that are known by now, in order.
 
     Raises:
-        NoCloudWatchLog: The log goes elsewhere.
+        NoLogException: The log goes elsewhere.
     """
     container = job.get("container") or {}
     config = container.get("logConfiguration") or {}
     driver = config.get("logDriver", "awslogs")
     if driver != "awslogs":
-        raise NoCloudWatchLog(
+        raise NoLogException(
             f"the log of `{replica.app_id}` is written by the driver {driver}, not to CloudWatch",
             hint="look where that driver writes to",
         )
@@ -119,7 +119,7 @@ def open_log(
         The log.
 
     Raises:
-        NoSuchReplica: There is no such replica.
+        NoSuchReplicaError: There is no such replica.
     """
     node = node_of(job, replica)
     first = [job] if node is None else []

@@ -1,7 +1,7 @@
 """What of a job is registered as its definition, and what is submitted with it. No I/O here.
 
 A job of one container shares its definition with all jobs that differ only in what belongs to a
-single run, such as its handle, which is submitted as an override. The name of such a definition
+single run, such as its handle and its secrets, which are submitted as overrides. The name of such a definition
 holds a digest of its content. A multi-node job has a definition of its own.
 """
 
@@ -207,7 +207,9 @@ def _shared(own: Submission, job: BatchJob) -> Submission | None:
 
 
 def _is_of_one_run(pair: Mapping[str, str], job_name: str) -> bool:
-    return pair["name"] in _VARIABLES_OF_ONE_RUN or job_name in pair["value"]
+    # AWS keeps definitions for months, but jobs for days: secrets go with the job.
+    is_secret = is_secret_name(pair["name"])
+    return is_secret or pair["name"] in _VARIABLES_OF_ONE_RUN or job_name in pair["value"]
 
 
 def _check_size(what: str, request: Mapping[str, Any], most_bytes: int) -> None:
