@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
+from torchx.schedulers.aws_sagemaker.errors import TrainingJobError
 from torchx.schedulers.aws_sagemaker.options import Opts
 from torchx.specs.api import Resource, Role
 from torchx.specs.named_resources_aws import K8S_ITYPE, NAMED_RESOURCES
@@ -30,14 +31,15 @@ def instance_count(role: Role, opts: Opts) -> int:
         Their number.
 
     Raises:
-        ValueError: The role and the options differ.
+        TrainingJobError: The role and the options differ.
     """
     if role.num_replicas == 1:
         return opts.instance_count
     if opts.instance_count not in (1, role.num_replicas):
-        raise ValueError(
+        raise TrainingJobError(
             f"role `{role.name}` has {role.num_replicas} replicas, but the run option"
-            f" `instance_count` is {opts.instance_count}; leave one of them at 1"
+            f" `instance_count` is {opts.instance_count}",
+            hint="leave one of them at 1",
         )
     return role.num_replicas
 
@@ -53,7 +55,7 @@ def instance_type(role: Role, opts: Opts) -> str:
         For example ``ml.p4d.24xlarge``.
 
     Raises:
-        ValueError: The type lacks the GPUs that the role asks for, or none is large enough.
+        TrainingJobError: The type lacks the GPUs that the role asks for, or none is large enough.
     """
     if opts.instance_type == AUTO:
         return _chosen(role)
@@ -68,9 +70,10 @@ def _chosen(role: Role) -> str:
     sizes = {name: make() for name, make in NAMED_RESOURCES.items() if _is_for_training(name)}
     fitting = [name for name, size in sizes.items() if _fits(role.resource, size)]
     if not fitting:
-        raise ValueError(
+        raise TrainingJobError(
             f"role `{role.name}` asks for {_text(role.resource)}, which is more than any instance"
-            " type that torchx knows; name one with the run option `instance_type`"
+            " type that torchx knows",
+            hint="name a type with the run option `instance_type`",
         )
     smallest = min(fitting, key=lambda name: _order(sizes[name]))
     return _PREFIX + _bare(smallest)
@@ -82,9 +85,9 @@ def _check_size(role: Role, wanted: str) -> None:
         return
     size = make()
     if role.resource.gpu > size.gpu:
-        raise ValueError(
-            f"role `{role.name}` asks for {role.resource.gpu} GPUs, but {wanted} has {size.gpu};"
-            " choose another `instance_type`, or `auto`"
+        raise TrainingJobError(
+            f"role `{role.name}` asks for {role.resource.gpu} GPUs, but {wanted} has {size.gpu}",
+            hint="choose another `instance_type`, or `auto`",
         )
     if not _fits(role.resource, size):
         log.warning(

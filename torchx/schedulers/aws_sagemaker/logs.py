@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torchx.errors import TorchXError
 from torchx.schedulers.aws.cloudwatch import CloudWatchSource, LogPlace, LogWindow, Pacer
 from torchx.schedulers.aws.errors import aws_errors, error_code, is_aws_error
 from torchx.schedulers.aws_sagemaker import parse
+from torchx.schedulers.aws_sagemaker.errors import NoSuchInstanceError
 from torchx.schedulers.streams import LogStream
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -99,10 +99,6 @@ def page_of(region: str, job_name: str) -> str:
     host = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
     group = LOG_GROUP.replace("/", "$252F")
     return f"{host}#logsV2:log-groups/log-group/{group}$3FlogStreamNameFilter$3D{job_name}$252F"
-
-
-class NoSuchInstanceError(TorchXError, RuntimeError):
-    """A training job has no such role or replica."""
 
 
 def check_replica(answer: Mapping[str, Any], role: str, replica_id: int) -> None:

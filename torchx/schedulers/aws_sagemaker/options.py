@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from torchx.schedulers.aws_sagemaker.errors import TrainingJobError
 from torchx.schedulers.structured_opts import IS_EXTENSION, StructuredOpts
 
 DEFAULT_MAX_RUN_S = 24 * 60 * 60
@@ -164,11 +165,13 @@ def check_options(opts: Opts) -> None:
         opts: The run options.
 
     Raises:
-        ValueError: Some do not; all faults in one error.
+        TrainingJobError: Some do not; all faults in one error.
     """
     faults = [*_half_given(opts), *_spot_faults(opts), *_ranges(opts), *_channel_faults(opts)]
     if faults:
-        raise ValueError("SageMaker cannot run this with these run options: " + "; ".join(faults))
+        raise TrainingJobError(
+            f"SageMaker cannot run this with these run options: {'; '.join(faults)}"
+        )
 
 
 _NEEDS = (

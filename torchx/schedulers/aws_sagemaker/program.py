@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from torchx.schedulers.aws_sagemaker.errors import TrainingJobError
 from torchx.specs.api import MISSING, Role
 
 _PYTHONS = frozenset(("python", "python3"))
@@ -44,7 +45,7 @@ def parse_args(args: Sequence[str]) -> tuple[str, OrderedDict[str, str]]:
         The script or ``-m module``, and the hyperparameters in their order.
 
     Raises:
-        ValueError: They have another form.
+        TrainingJobError: They have another form.
     """
     size = _entry_size(args)
     hyperparameters: OrderedDict[str, str] = OrderedDict()
@@ -54,13 +55,13 @@ def parse_args(args: Sequence[str]) -> tuple[str, OrderedDict[str, str]]:
         if not equals:
             following = next(rest, None)
             if following is None:
-                raise ValueError(
+                raise TrainingJobError(
                     f"a hyperparameter only supports named arguments, --key value or --key=value:"
                     f" {word!r} has no value"
                 )
             value = following
         if not key.startswith("--"):
-            raise ValueError(
+            raise TrainingJobError(
                 f"a hyperparameter only supports arguments that start with --, not {word!r}"
             )
         hyperparameters[key.removeprefix("--")] = value
@@ -78,7 +79,7 @@ def program_of(role: Role, more: Mapping[str, str]) -> Program:
         The program.
 
     Raises:
-        ValueError: The role runs nothing.
+        TrainingJobError: The role runs nothing.
     """
     if not runs_python(role):
         words = [role.entrypoint, *role.args]
@@ -110,11 +111,13 @@ def runs_python(role: Role) -> bool:
 
 def _entry_size(args: Sequence[str]) -> int:
     if not args:
-        raise ValueError("not enough args: the role names neither a script nor a module to run")
+        raise TrainingJobError(
+            "not enough args: the role names neither a script nor a module to run"
+        )
     if args[0] != "-m":
         return 1
     if len(args) < 2:
-        raise ValueError("Missing module name after -m")
+        raise TrainingJobError("Missing module name after -m")
     return 2
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from torchx.schedulers.aws_sagemaker.errors import TrainingJobError
 from torchx.schedulers.aws_sagemaker.instances import instance_count, instance_type
 from torchx.schedulers.aws_sagemaker.options import MAX_RETRY_ATTEMPTS, Opts
 from torchx.schedulers.aws_sagemaker.program import Program
@@ -122,11 +123,11 @@ def check_app(app: AppDef) -> Role:
         Its only role.
 
     Raises:
-        ValueError: It cannot be run; all faults in one error.
+        TrainingJobError: It cannot be run; all faults in one error.
     """
     faults = list(_faults(app))
     if faults:
-        raise ValueError(f"SageMaker cannot run the app `{app.name}`: {'; '.join(faults)}")
+        raise TrainingJobError(f"SageMaker cannot run the app `{app.name}`: {'; '.join(faults)}")
     return app.roles[0]
 
 
@@ -160,7 +161,7 @@ def make_job_def(plan: Plan) -> dict[str, Any]:
         The description.
 
     Raises:
-        ValueError: The role and the run options do not go together.
+        TrainingJobError: The role and the run options do not go together.
     """
     role, opts = plan.role, plan.opts
     env = {**(opts.environment or {}), **role.env}
