@@ -401,6 +401,7 @@ class TestOptionsThatDoNotGoTogether:
     @pytest.mark.parametrize(
         ("options", "fault"),
         [
+            ({"role": "arn:aws:iam::12:role/x"}, "`role` is no ARN of a role"),
             ({"subnets": ["s-1"]}, "`subnets` is of no use without `security_group_ids`"),
             ({"max_wait": 60}, "`max_wait` is of no use without `use_spot_instances`"),
             ({"use_spot_instances": True, "max_wait": 60}, "is less than `max_run`"),

@@ -211,7 +211,7 @@ class AWSSageMakerScheduler(SentWorkspaceMixin, AskingScheduler):
         self._sagemaker.stop(app_id)
 
     def _delete_existing(self, app_id: str) -> None:
-        delete(self._sagemaker, app_id, lambda limit_s: self.wait_for_change(app_id, limit_s))
+        delete(self._sagemaker, app_id, self.describe, self.wait_for_change)
         self._watcher.forget(app_id)
 
 

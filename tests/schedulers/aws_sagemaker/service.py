@@ -51,7 +51,6 @@ class Service:
 
     def __init__(self, root: Path) -> None:
         self.calls: list[str] = []
-        self.requests: list[tuple[str, Answer]] = []
         self.jobs: dict[str, TrainingJob] = {}
         self.objects: dict[str, bytes] = {}
         self.faults: dict[str, list[Refused]] = {}
@@ -92,7 +91,6 @@ class Service:
     def answer(self, operation: str, request: Answer) -> Answer:
         with self._lock:
             self.calls.append(operation)
-            self.requests.append((operation, request))
             if self.faults.get(operation):
                 raise self.faults[operation].pop(0)
             found: Callable[[Answer], Answer] = getattr(self, f"_{operation}", self._unknown)

@@ -114,6 +114,22 @@ class TestNumberOfCalls:
         assert scheduler.describe_many(names[:2]).keys() == set(names[:2])
         assert service.calls == ["DescribeTrainingJob"] * 2
 
+    def test_jobs_that_are_waited_for_together_do_not_seem_to_change_all_the_time(
+        self, service: Service, scheduler: AWSSageMakerScheduler, runner: Runner, cfg: Options
+    ) -> None:
+        names = [submit(scheduler, cfg) for _ in range(6)]
+        for name in names:
+            runner.wait(f"aws_sagemaker://x/{name}", 0.1)
+            scheduler.describe(name)
+        watched = scheduler._look_after(names)
+        for name in names:
+            seen = scheduler._seen[name]
+            assert seen is not None
+            assert (watched[name].state, watched[name].num_restarts) == (
+                seen.state,
+                seen.num_restarts,
+            )
+
     def test_a_log_is_read_page_by_page(
         self, service: Service, scheduler: AWSSageMakerScheduler, cfg: Options, runner: Runner
     ) -> None:
@@ -210,6 +226,24 @@ class TestFailures:
         found = scheduler.describe(app_id)
         assert found is not None
         assert found.state == AppState.SUCCEEDED
+
+    def test_a_job_that_runs_is_stopped_before_it_is_deleted(
+        self, service: Service, scheduler: AWSSageMakerScheduler, cfg: Options
+    ) -> None:
+        app_id = submit(scheduler, cfg, "sleep", "600")
+        scheduler.delete(app_id)
+        assert scheduler.describe(app_id) is None
+        stop, delete = (service.calls.index(f"{verb}TrainingJob") for verb in ("Stop", "Delete"))
+        assert stop < delete
+
+    def test_a_job_that_is_being_deleted_is_left_alone(
+        self, service: Service, scheduler: AWSSageMakerScheduler, cfg: Options, runner: Runner
+    ) -> None:
+        app_id = submit(scheduler, cfg)
+        runner.wait(f"aws_sagemaker://x/{app_id}", 0.1)
+        service.jobs[app_id].status = "Deleting"
+        scheduler.delete(app_id)
+        assert "DeleteTrainingJob" not in service.calls
 
     def test_another_refusal_to_stop_is_an_error(
         self, service: Service, scheduler: AWSSageMakerScheduler, cfg: Options, tmp_path: Path

@@ -80,7 +80,11 @@ def shown(done: subprocess.CompletedProcess[str]) -> tuple[list[str], dict[str, 
     return args, env, directory
 
 
-_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+# Among them what Python makes of bytes that are no UTF-8.
+_TEXT = st.one_of(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40),
+    st.binary(max_size=20).map(lambda some: os.fsdecode(some.replace(b"\0", b""))),
+)
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import copy
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -38,7 +39,7 @@ class AskingScheduler(Scheduler[Opts]):
         self._reads_logs = True
         self._clients = clients
         self._sagemaker = SageMaker(clients)
-        self._watcher = Watcher(self.describe_many)
+        self._watcher = Watcher(self._look_after)
         self._seen: dict[str, DescribeAppResponse | None] = {}
         self._pacer = Pacer()
 
@@ -60,7 +61,7 @@ class AskingScheduler(Scheduler[Opts]):
         """
         answer = self._get_job(app_id)
         found = None if answer is None else parse.describe({**answer, "TrainingJobName": app_id})
-        self._seen[app_id] = found
+        self._seen[app_id] = None if found is None else _comparable(found)
         return found
 
     def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, DescribeAppResponse]:
@@ -156,6 +157,10 @@ class AskingScheduler(Scheduler[Opts]):
         self._watcher.close()
         self._clients.close()
 
+    def _look_after(self, app_ids: Sequence[str]) -> Mapping[str, DescribeAppResponse]:
+        found = queries.describe_many(self._sagemaker, app_ids)
+        return {app_id: _comparable(description) for app_id, description in found.items()}
+
     def _get_job(self, app_id: str) -> dict[str, Any] | None:
         return self._sagemaker.describe(app_id)
 
@@ -164,3 +169,10 @@ class AskingScheduler(Scheduler[Opts]):
             return None
         ended_at = parse.ended_at(self._get_job(app_id) or {})
         return 0.0 if ended_at is None else (datetime.now(timezone.utc) - ended_at).total_seconds()
+
+
+def _comparable(description: DescribeAppResponse) -> DescribeAppResponse:
+    """Drops what lists of jobs do not tell, so that nothing seems to have changed without it."""
+    compared = copy.copy(description)
+    compared.num_restarts = -1
+    return compared

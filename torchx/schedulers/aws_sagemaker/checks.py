@@ -11,14 +11,16 @@ from torchx.schedulers.aws_sagemaker.training_job import Places, TrainingJob
 log: logging.Logger = logging.getLogger(__name__)
 
 _OPERATION = "CreateTrainingJob"
+_ROLE_ARN = "arn:aws:iam::123456789012:role/stand-in"
 _INSTANCE_TYPE = "ResourceConfig.InstanceType"
 
 
-def check_training_job(job: TrainingJob) -> None:
+def check_training_job(job: TrainingJob, role_arn: str = _ROLE_ARN) -> None:
     """Checks that SageMaker would take a training job, as far as that can be known here.
 
     Args:
         job: The job.
+        role_arn: ARN of its role; the default stands in for one that is not known yet.
 
     Raises:
         AwsRequestError: SageMaker would refuse it; names all faults.
@@ -26,7 +28,9 @@ def check_training_job(job: TrainingJob) -> None:
     if importlib.util.find_spec("botocore") is None:
         log.info("boto3 is not installed: the request is not checked")
         return
-    request = job.request(_stand_ins(job))
+    # These stand in for what only AWS knows, and have the same form.
+    places = Places(role_arn, "s3://bucket/output", "s3://bucket/code/", "s3://bucket/launch/")
+    request = job.request(places)
     faults = find_faults("sagemaker", _OPERATION, request)
     unknown_types = [fault for fault in faults if _is_unknown_type(fault)]
     if unknown_types:
@@ -43,10 +47,3 @@ def _is_unknown_type(fault: str) -> bool:
 
 def _instance_type(job: TrainingJob) -> str:
     return str(job.description["compute"]["instance_type"])
-
-
-def _stand_ins(job: TrainingJob) -> Places:
-    """Stands in for what only AWS knows, with values of the same form."""
-    role = str(job.description["role"])
-    arn = role if role.startswith("arn:") else f"arn:aws:iam::123456789012:role/{role}"
-    return Places(arn, "s3://bucket/output", "s3://bucket/code/", "s3://bucket/launch/")

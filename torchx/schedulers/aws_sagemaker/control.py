@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from torchx.schedulers.aws_sagemaker import parse
+from torchx.schedulers.api import DescribeAppResponse
 from torchx.schedulers.aws_sagemaker.client import SageMaker
 from torchx.specs.api import is_terminal
 
@@ -16,7 +16,8 @@ LONGEST_END_S = 300.0
 def delete(
     sagemaker: SageMaker,
     app_id: str,
-    wait: Callable[[float], None],
+    describe: Callable[[str], DescribeAppResponse | None],
+    wait_for_change: Callable[[str, float], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Deletes a training job; one that runs is stopped first, since SageMaker demands that.
@@ -24,19 +25,29 @@ def delete(
     Args:
         sagemaker: The calls.
         app_id: Name of the job.
-        wait: Returns when the job may have changed, and after so many seconds at the latest.
+        describe: Describes the job.
+        wait_for_change: Returns when the job may have changed since it was described, and after so
+            many seconds at the latest.
         clock: Gives a time in seconds that never goes back.
 
     Raises:
         AwsError: SageMaker refuses, does not answer, or has not stopped the job in time.
     """
-    answer = sagemaker.describe(app_id)
-    deadline_s = clock() + LONGEST_END_S
-    if answer is not None and answer.get("TrainingJobStatus") == "InProgress":
+    found = describe(app_id)
+    if found is not None and not _has_ended(found):
         sagemaker.stop(app_id)
-        answer = sagemaker.describe(app_id)
-    while answer is not None and not is_terminal(parse.state_of(answer)) and clock() < deadline_s:
-        wait(deadline_s - clock())
-        answer = sagemaker.describe(app_id)
-    if answer is not None and answer.get("TrainingJobStatus") != "Deleting":
+        found = describe(app_id)
+    deadline_s = clock() + LONGEST_END_S
+    while found is not None and not _has_ended(found) and (left_s := deadline_s - clock()) > 0:
+        wait_for_change(app_id, left_s)
+        found = describe(app_id)
+    if found is not None and not _is_going(found):
         sagemaker.delete(app_id)
+
+
+def _has_ended(found: DescribeAppResponse) -> bool:
+    return is_terminal(found.state) or _is_going(found)
+
+
+def _is_going(found: DescribeAppResponse) -> bool:
+    return found.metadata.get("status") == "Deleting"

@@ -96,9 +96,9 @@ def page_of(region: str, job_name: str) -> str:
     Returns:
         An address in the AWS console.
     """
-    host = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+    home = f"{parse.console_of(region)}/cloudwatch/home?region={region}"
     group = LOG_GROUP.replace("/", "$252F")
-    return f"{host}#logsV2:log-groups/log-group/{group}$3FlogStreamNameFilter$3D{job_name}$252F"
+    return f"{home}#logsV2:log-groups/log-group/{group}$3FlogStreamNameFilter$3D{job_name}$252F"
 
 
 def check_replica(answer: Mapping[str, Any], role: str, replica_id: int) -> None:

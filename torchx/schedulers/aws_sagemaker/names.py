@@ -1,13 +1,11 @@
-"""Names of jobs and tags, as far as SageMaker takes them."""
+"""Names of jobs, as SageMaker takes them."""
 
 from __future__ import annotations
 
 import re
 
 _LONGEST_NAME = 63
-_LONGEST_TAG_VALUE = 256
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9]+")
-_NOT_IN_TAGS = re.compile(r"[^\w\s.:/=+\-@]")
 
 
 def job_name(unique_name: str) -> str:
@@ -23,15 +21,3 @@ def job_name(unique_name: str) -> str:
     unique = _NOT_IN_NAMES.sub("", unique)[:_LONGEST_NAME]
     stem = _NOT_IN_NAMES.sub("-", stem).strip("-")[: _LONGEST_NAME - 1 - len(unique)].rstrip("-")
     return "-".join(part for part in (stem, unique) if part) or "job"
-
-
-def tag_value(text: str) -> str:
-    """Makes text the value of a tag.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        Text without what AWS does not take, at most 256 characters long.
-    """
-    return _NOT_IN_TAGS.sub("_", text)[:_LONGEST_TAG_VALUE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ DEFAULT_MAX_RUN_S = 24 * 60 * 60
 """How long a job may run if nobody says otherwise, in seconds."""
 
 MAX_RETRY_ATTEMPTS = 30
+
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.+")
 
 CODE_CHANNEL = "code"
 LAUNCH_CHANNEL = "torchx"
@@ -167,7 +170,8 @@ def check_options(opts: Opts) -> None:
     Raises:
         TrainingJobError: Some do not; all faults in one error.
     """
-    faults = [*_half_given(opts), *_spot_faults(opts), *_ranges(opts), *_channel_faults(opts)]
+    kinds = (_role_faults, _half_given, _spot_faults, _ranges, _channel_faults)
+    faults = [fault for find in kinds for fault in find(opts)]
     if faults:
         raise TrainingJobError(
             f"SageMaker cannot run this with these run options: {'; '.join(faults)}"
@@ -182,6 +186,11 @@ _NEEDS = (
     ("disable_output_compression", "output_path"),
     ("training_repository_credentials_provider_arn", "training_repository_access_mode"),
 )
+
+
+def _role_faults(opts: Opts) -> Iterator[str]:
+    if opts.role.startswith("arn:") and _ROLE_ARN.fullmatch(opts.role) is None:
+        yield f"`role` is no ARN of a role: {opts.role}"
 
 
 def _half_given(opts: Opts) -> Iterator[str]:

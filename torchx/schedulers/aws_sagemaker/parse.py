@@ -198,11 +198,20 @@ def ui_url(arn: str) -> str | None:
     if found is None:
         return None
     region, name = found["region"], found["name"]
-    host = next(
-        (host for start, host in _CONSOLES.items() if region.startswith(start)),
-        "console.aws.amazon.com",
-    )
-    return f"https://{region}.{host}/sagemaker/home?region={region}#jobs/{name}"
+    return f"{console_of(region)}/sagemaker/home?region={region}#jobs/{name}"
+
+
+def console_of(region: str) -> str:
+    """Names the AWS console of a region.
+
+    Args:
+        region: The region.
+
+    Returns:
+        An address without a slash at its end.
+    """
+    hosts = (host for start, host in _CONSOLES.items() if region.startswith(start))
+    return f"https://{region}.{next(hosts, 'console.aws.amazon.com')}"
 
 
 def instance_count_of(answer: Mapping[str, Any]) -> int:

@@ -177,7 +177,7 @@ def default_bucket(clients: Clients) -> str:
         account = clients.get("sts").get_caller_identity()["Account"]
     bucket = f"sagemaker-{region}-{account}"
     with aws_errors(f"use the default bucket {bucket}", f"bucket `{bucket}`"), _bucket_hint():
-        _ensure_bucket(clients.get("s3"), bucket, region)
+        _ensure_bucket(clients.get("s3"), bucket, region, account)
     return bucket
 
 
@@ -195,9 +195,10 @@ def _bucket_hint() -> Iterator[None]:
         raise
 
 
-def _ensure_bucket(s3: Any, bucket: str, region: str) -> None:
+def _ensure_bucket(s3: Any, bucket: str, region: str, account: str) -> None:
     try:
-        s3.head_bucket(Bucket=bucket)
+        # The name can be guessed: somebody else may have taken it to get hold of the code.
+        s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
         return
     except Exception as error:
         if not is_aws_error(error) or error_code(error) not in _ABSENT:

@@ -47,31 +47,30 @@ class Boto3Trainer:
         self.clients = clients
         self._latest_training_job: SubmittedJob | None = None
 
-    def train(self, wait: bool = True) -> None:
+    def train(self, wait: bool = False) -> None:
         """Submits the job.
 
         Args:
-            wait: Return only when it has ended.
+            wait: Always False: runners wait, for any number of jobs at once.
 
         Raises:
+            ValueError: It shall wait.
             AwsRequestError: The request does not fit the service model; nothing was sent.
             WorkspaceError: The code cannot be read, or is too much.
             AwsError: AWS refuses, or does not answer.
         """
+        if wait:
+            raise ValueError("a training job is waited for by `Runner.wait`")
         job = TrainingJob.of(self._description, _name_of(self._description))
-        check_training_job(job)
+        role_arn = self._role_arn(self._description["role"])
+        check_training_job(job, role_arn)
         if not self._description.get(OWN_KEY, {}).get("workspace"):
             check_source_dir((self._description.get("source_code") or {}).get("source_dir"))
-        SageMaker(self.clients).create(job.request(self._send(job)))
+        SageMaker(self.clients).create(job.request(self._send(job, role_arn)))
         self._latest_training_job = SubmittedJob(job.name)
-        if wait:
-            waiter = self.clients.get("sagemaker").get_waiter("training_job_completed_or_stopped")
-            with aws_errors(f"wait for the training job {job.name}"):
-                waiter.wait(TrainingJobName=job.name)
 
-    def _send(self, job: TrainingJob) -> Places:
+    def _send(self, job: TrainingJob, role_arn: str) -> Places:
         description = self._description
-        role_arn = self._role_arn(description["role"])
         output = (description.get("output_data_config") or {}).get("s3_output_path")
         if output is not None:
             storage = Storage(self.clients, output)

@@ -52,6 +52,10 @@ TAG_SESSION = "torchx.pytorch.org/session"
 
 DEFAULT_VOLUME_GB = 30
 
+# Bytes that are no UTF-8 cannot be sent as text.
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_NOT_IN_LINES = re.compile("[\n\r\x85\u2028\u2029\ud800-\udfff]")
+
 _LONGEST_WORD = 256
 _MOST_WORDS = 100
 _LONGEST_VALUE = 512
@@ -219,13 +223,19 @@ def _needs_script(launch: Launch) -> bool:
     if launch.with_torchrun or launch.directory or launch.env or len(launch.words) > _MOST_WORDS:
         return True
     return any(
-        len(word) > _LONGEST_WORD or REPLICA_MARK in word or not _is_one_line(word)
+        _size(word) > _LONGEST_WORD or REPLICA_MARK in word or not _is_one_line(word)
         for word in launch.words
     )
 
 
 def _is_one_line(text: str) -> bool:
-    return re.fullmatch(".*", text) is not None and "\r" not in text
+    """Tells whether SageMaker, whose patterns are read by Java, sees one line of legal text."""
+    return _NOT_IN_LINES.search(text) is None
+
+
+def _size(text: str) -> int:
+    """Counts characters as Java does."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _split_env(described: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
@@ -241,8 +251,9 @@ def _split_env(described: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, 
     fitting: dict[str, str] = {}
     others: dict[str, str] = {}
     for name, value in env.items():
-        fits = len(value) <= _LONGEST_VALUE and len(fitting) < _MOST_VARIABLES
-        (fitting if fits else others)[name] = value
+        fits = _size(value) <= _LONGEST_VALUE and not _SURROGATES.search(value)
+        has_room = len(fitting) < _MOST_VARIABLES
+        (fitting if fits and has_room else others)[name] = value
     return fitting, {**others, **own.get("environment", {})}
 
 
@@ -254,8 +265,8 @@ def _hyperparameters(described: Mapping[str, Any]) -> dict[str, str]:
     shown = {
         name: value
         for name, value in given.items()
-        if len(name) <= _LONGEST_HYPERPARAMETER_NAME
-        and len(value) <= _LONGEST_HYPERPARAMETER
+        if _size(name) <= _LONGEST_HYPERPARAMETER_NAME
+        and _size(value) <= _LONGEST_HYPERPARAMETER
         and _is_one_line(name)
         and _is_one_line(value)
     }
