@@ -586,6 +586,12 @@ def test_a_log_of_one_output_only_is_refused_at_once(client: MagicMock) -> None:
         scheduler.log_iter("q:x", "echo", streams=Stream.STDERR)
 
 
+def test_apps_are_checked_before_their_workspaces_are_built() -> None:
+    scheduler = create_scheduler("test")
+    with pytest.raises(ValueError, match="num_replicas must be at least 1"):
+        scheduler._pre_build_validate(make_app(num_replicas=0), "aws_batch", Opts(queue="q"))
+
+
 def test_the_factory_uses_what_it_is_given_and_ignores_the_rest() -> None:
     client, log_client, docker_client = MagicMock(), MagicMock(), MagicMock()
     scheduler = create_scheduler(

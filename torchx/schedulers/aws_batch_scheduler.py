@@ -27,6 +27,7 @@ from torchx.schedulers.aws_batch.request import (
     TAG_TORCHX_USER,
     TAG_TORCHX_VER,
     BatchJob,
+    check_app,
     make_job,
 )
 from torchx.schedulers.aws_batch.resources import (
@@ -123,6 +124,9 @@ class AWSBatchScheduler(DockerWorkspaceMixin, AskingScheduler):
 
     def _run_opts(self) -> runopts:
         return Opts.as_runopts()
+
+    def _pre_build_validate(self, app: AppDef, scheduler: str, cfg: Opts) -> None:
+        check_app(app, Opts.from_cfg(cfg))
 
     def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[BatchJob]:
         opts = Opts.from_cfg(cfg)

@@ -59,7 +59,14 @@ class Logs:
 
 
 def failure(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "said so"}}, "GetLogEvents")
+    status = 503 if code == "ServiceUnavailableException" else 400
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": "said so"},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        },
+        "GetLogEvents",
+    )
 
 
 def drain(source: CloudWatchSource, clock: Clock) -> Iterator[bytes]:
@@ -239,6 +246,31 @@ def test_throttling_without_end_is_an_error(logs: Logs) -> None:
     with pytest.raises(AwsError, match="asked too often") as caught:
         list(drain(source, clock))
     assert caught.value.transient
+
+
+def test_a_network_that_is_away_for_a_while_ends_no_log_that_is_followed(logs: Logs) -> None:
+    clock = Clock()
+    logs.write("a", "1")
+    logs.failures = ["ServiceUnavailableException"] * 3
+    lookups = iter([AwsError("away", transient=True)] * 2)
+
+    def find() -> list[LogPlace]:
+        if error := next(lookups, None):
+            raise error
+        return [A]
+
+    source = CloudWatchSource(logs, find, over_for_s=lambda: 60.0, pacer=Pacer(clock=clock))
+    assert list(drain(source, clock)) == [b"1\n"]
+
+
+def test_a_stream_that_cannot_be_found_for_lack_of_rights_is_an_error(logs: Logs) -> None:
+    def find() -> list[LogPlace]:
+        raise AwsError("no")
+
+    source = CloudWatchSource(logs, find)
+    with pytest.raises(AwsError, match="no"):
+        source.read()
+    assert source.read() is None
 
 
 def test_a_missing_permission_is_named(logs: Logs) -> None:

@@ -140,19 +140,25 @@ def test_following_a_log_asks_for_the_state_of_the_job_and_not_for_its_name(
     assert service.counts["describejobs"] <= 6
 
 
-def test_jobs_that_are_waited_for_are_asked_about_together(
+def test_a_thousand_jobs_that_are_waited_for_are_asked_about_together(
     scheduler: AWSBatchScheduler, service: FakeBatch
 ) -> None:
-    app_ids = [submit(scheduler, make_app(name=f"app{number}")) for number in range(3)]
-    service.counts.clear()
+    app_ids = []
+    for number in range(1000):
+        service.add_job(f"job-{number}", status="RUNNING")
+        app_ids.append(f"q:job-{number}")
     for app_id in app_ids:
         assert not scheduler._watcher.is_over(app_id)
+    assert scheduler._watcher.ask(app_ids[0])
+    asked = service.counts["describejobs"]
+    for app_id in app_ids[:5]:
+        status = scheduler.describe(app_id)
+        assert status is not None
+        assert status.state == AppState.RUNNING
+    # Each question is ten calls, however many ask.
+    assert (service.counts["describejobs"] - asked) % 10 == 0
     for job in service.jobs.values():
         job.update(status="SUCCEEDED")
-    for app_id in app_ids:
-        scheduler.wait_for_change(app_id, 10.0)
-        found = scheduler._watcher.ask(app_id)
-        assert found is not None
-        assert found.state == AppState.SUCCEEDED
-    assert service.counts["describejobs"] <= 6
-    assert service.counts["listjobs"] == 0
+    scheduler.wait_for_change(app_ids[0], 10.0)
+    assert all(scheduler._watcher.is_over(app_id) for app_id in app_ids)
+    assert service.counts["listjobs"] <= 20

@@ -286,6 +286,7 @@ def test_further_options() -> None:
         ({"retry_on": "luck"}, "retry_on must be one of any, host, app"),
         ({"platform": "EKS"}, "platform must be one of EC2, FARGATE"),
         ({"timeout_s": 5}, "timeout_s must be at least 60"),
+        ({"assign_public_ip": True}, "set platform=FARGATE"),
         ({"platform": "FARGATE"}, "needs execution_role_arn"),
         ({"platform": "FARGATE", "privileged": True}, "no privileged"),
         ({"platform": "FARGATE", "job_type": "multinode"}, "no multi-node"),
@@ -364,11 +365,24 @@ def test_secrets_are_neither_printed_nor_tags() -> None:
 def test_definitions_that_are_shared_hold_no_secrets() -> None:
     app = make_app()
     app.roles[0].env = {"HF_TOKEN": "hunter2hunter2", "A": "1"}
+    app.roles[0].args = ["--password", "hunter2hunter2"]
     planned = submission.plan(job_of(app))
     assert "hunter2" not in str(planned.definition)
-    assert planned.request["containerOverrides"]["environment"] == [
-        {"name": "HF_TOKEN", "value": "hunter2hunter2"}
-    ]
+    assert planned.request["containerOverrides"] == {
+        "command": ["echo", "--password", "hunter2hunter2"],
+        "environment": [{"name": "HF_TOKEN", "value": "hunter2hunter2"}],
+    }
+
+
+def test_a_job_that_cannot_be_submitted_can_still_be_printed() -> None:
+    job = job_of(make_app(2), job_type="container")
+    assert yaml.safe_load(str(job))["job_def"] == job.job_def
+
+
+def test_the_name_that_is_printed_is_the_one_that_is_registered() -> None:
+    for job in (job_of(make_app()), job_of(make_app(2))):
+        name = submission.plan(job).definition["jobDefinitionName"]
+        assert yaml.safe_load(str(job))["job_def"]["jobDefinitionName"] == name
 
 
 # --- Any app

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from torchx.schedulers.aws.errors import aws_error, error_code, is_aws_error, is_throttled
+from torchx.errors import TorchXError
+from torchx.schedulers.aws.errors import aws_error, error_code, is_aws_error
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ _NOT_FOUND = ("ResourceNotFoundException",)
 _CALLS_PER_S = 8.0
 _GROWTH = 1.6
 _IDLE_ROUNDS_BEFORE_LOOKUP = 4
-_GIVE_UP_THROTTLED = 12
+_FRUITLESS_ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class CloudWatchSource:
         self._index = 0
         self._token: str | None = None
         self._idle_rounds = 0
-        self._throttled_rounds = 0
+        self._failed_rounds = 0
         self._due_s = 0.0
         self._over_since_s: float | None = None
         self._closed = threading.Event()
@@ -189,8 +190,8 @@ class CloudWatchSource:
         while not self._closed.is_set():
             if self._pacer.clock() < self._due_s:
                 return b""
-            if not self._is_looked_up or self._wants_lookup():
-                self._look_up()
+            if (not self._is_looked_up or self._wants_lookup()) and not self._look_up():
+                continue
             # Sampled before the read: what was written before the end is read by it.
             is_over = self._has_ended()
             events = self._next_page() if self._index < len(self._places) else None
@@ -232,7 +233,7 @@ class CloudWatchSource:
             answer = self._client.get_log_events(**arguments)
         except Exception as error:
             return self._on_error(error, place)
-        self._throttled_rounds = 0
+        self._failed_rounds = 0
         token, sent = answer.get("nextForwardToken"), self._token
         if token is None or token == sent:
             return None
@@ -251,21 +252,31 @@ class CloudWatchSource:
         if error_code(error) in _NOT_FOUND:
             log.debug("there is no log stream %s in %s", place.stream, place.group)
             return None
-        if is_throttled(error) and self._throttled_rounds < _GIVE_UP_THROTTLED:
-            # The client has repeated the call already; whoever else asks needs time, too.
-            self._throttled_rounds += 1
-            pause_s = self._pacer.pause_s(self._throttled_rounds + 1)
-            self._due_s = self._pacer.clock() + pause_s * random.uniform(1.0, 1.5)
-            log.debug("CloudWatch was asked too often, waiting %.1f s", pause_s)
-            return []
-        doing = f"read the log stream {place.stream}"
-        raise aws_error(error, doing, f"log group `{place.group}`") from error
+        translated = aws_error(
+            error, f"read the log stream {place.stream}", f"log group `{place.group}`"
+        )
+        if not self._may_go_on(translated):
+            self.close()
+            raise translated from error
+        return []
+
+    def _may_go_on(self, error: TorchXError) -> bool:
+        """Tells whether to ask again after a pause: what may pass ends no log that is read."""
+        if not error.transient or self._failed_rounds >= _FRUITLESS_ROUNDS:
+            return False
+        # The client has repeated the call already; whoever else asks needs time, too.
+        self._failed_rounds += 1
+        pause_s = self._pacer.pause_s(self._failed_rounds + 1) * random.uniform(1.0, 1.5)
+        self._due_s = self._pacer.clock() + pause_s
+        log.info("%s; asking again in %.1f s", error, pause_s)
+        return True
 
     def _after_stream(self, is_over: bool) -> None:
         """Nothing more is in the present stream: goes on to the next, waits, or ends."""
         if self._index + 1 < len(self._places):
             self._index += 1
             self._token = None
+            self._idle_rounds = 0
             return
         if self._over_for_s is None or (is_over and self._is_graced()):
             self.close()
@@ -283,9 +294,8 @@ class CloudWatchSource:
             over_for_s = self._over_for_s()
             if over_for_s is None and self._window.is_past():
                 over_for_s = 0.0
-            if over_for_s is not None:
-                # A last attempt may have a stream that is not known yet.
-                self._look_up()
+            # A last attempt may have a stream that is not known yet.
+            if over_for_s is not None and self._look_up():
                 self._over_since_s = self._pacer.clock() - over_for_s
         return self._over_since_s is not None
 
@@ -303,11 +313,17 @@ class CloudWatchSource:
         is_due = self._idle_rounds % _IDLE_ROUNDS_BEFORE_LOOKUP == 0
         return self._idle_rounds > 0 and (not self._places or is_due)
 
-    def _look_up(self) -> None:
+    def _look_up(self) -> bool:
+        try:
+            found = list(self._find_streams())
+        except TorchXError as error:
+            if self._may_go_on(error):
+                return False
+            self.close()
+            raise
         self._is_looked_up = True
-        found = list(self._find_streams())
-        known = set(self._places)
-        self._places += [place for place in found if place not in known]
+        self._places += [place for place in found if place not in self._places]
+        return True
 
 
 def _line(event: dict[str, Any]) -> bytes:

@@ -89,7 +89,7 @@ _UNREACHABLE = frozenset(
         "SSLError",
     )
 )
-_MISSING_QUEUE = re.compile(r"job ?queue.*(not found|does not exist|not exist)", re.IGNORECASE)
+_MISSING_QUEUE = re.compile(r"queue\b.*\b(not found|not exist|not valid)", re.IGNORECASE)
 _MISSING_LOG_GROUP = re.compile(r"log group.*does not exist", re.IGNORECASE)
 _ACTION = re.compile(r"perform:? (?P<action>[\w-]+:\w+)(?: on resource:? (?P<resource>\S+))?")
 _PRINCIPAL = re.compile(r"User: (?P<principal>\S+) is not authorized")
@@ -115,10 +115,12 @@ class AwsError(BackendError):
         transient: True if the same call may succeed later without any change.
         code: The code of the answer, or the name of botocore's exception.
         answered: True if AWS itself has answered.
+        said: What AWS said.
 
     Attributes:
         code: See above.
         answered: See above.
+        said: See above.
     """
 
     def __init__(
@@ -129,10 +131,16 @@ class AwsError(BackendError):
         transient: bool = False,
         code: str = "",
         answered: bool = True,
+        said: str = "",
     ) -> None:
         super().__init__(message, hint=hint, transient=transient)
         self.code = code
         self.answered = answered
+        self.said = said
+
+    def is_missing_queue(self) -> bool:
+        """Tells whether a job queue does not exist."""
+        return _MISSING_QUEUE.search(self.said) is not None
 
 
 class AwsLoginError(AwsError):
@@ -320,6 +328,7 @@ def _refused(head: str, said: str, resource: str, error: Exception, code: str) -
         hint=hint,
         transient=status is not None and status >= _SERVER_ERRORS,
         code=code,
+        said=said,
     )
 
 

@@ -40,6 +40,8 @@ class AskingScheduler(Scheduler[Opts]):
     def describe(self, app_id: str) -> DescribeAppResponse | None:
         """Tells what is known about an app.
 
+        While several apps are waited for, the states of single replicas are left out.
+
         Args:
             app_id: Its id.
 
@@ -49,7 +51,9 @@ class AskingScheduler(Scheduler[Opts]):
         Raises:
             AwsError: AWS refuses, or does not answer.
         """
-        found = self._jobs.describe(app_id)
+        # Whoever waits for many apps is told of all of them by the same question.
+        is_shared = self._watcher.is_shared()
+        found = self._watcher.ask(app_id) if is_shared else self._jobs.describe(app_id)
         self._seen[app_id] = found
         return found
 

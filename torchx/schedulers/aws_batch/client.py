@@ -57,17 +57,20 @@ class BatchClient:
         found = [item["jobDefinitionArn"] for item in answer["jobDefinitions"]]
         return str(found[0]) if found else None
 
-    def register(self, definition: Mapping[str, Any]) -> None:
+    def register(self, definition: Mapping[str, Any]) -> str | None:
         """Registers a job definition.
 
         Args:
             definition: Arguments of the call.
 
+        Returns:
+            Its ARN.
+
         Raises:
             AwsError: AWS refuses, or does not answer.
         """
         with aws_errors(f"register the job definition `{definition['jobDefinitionName']}`"):
-            self.sdk.register_job_definition(**definition)
+            return _text(self.sdk.register_job_definition(**definition), "jobDefinitionArn")
 
     def deregister(self, definition: str) -> None:
         """Deregisters a job definition.
@@ -102,7 +105,7 @@ class BatchClient:
             once = self._clients.get("batch", repeats=False)
         for tries in range(1, _SUBMIT_TRIES + 1):
             try:
-                return _job_id_of(once.submit_job(**request))
+                return _text(once.submit_job(**request), "jobId")
             except Exception as caught:
                 if not is_aws_error(caught):
                     raise
@@ -232,6 +235,6 @@ def job_id_of_summary(summary: Mapping[str, Any]) -> str:
     return str(summary.get("jobId") or summary["jobArn"].rpartition("/")[2])
 
 
-def _job_id_of(answer: Mapping[str, Any]) -> str | None:
-    job_id = answer.get("jobId")
-    return job_id if isinstance(job_id, str) else None
+def _text(answer: Mapping[str, Any], key: str) -> str | None:
+    text = answer.get(key)
+    return text if isinstance(text, str) else None

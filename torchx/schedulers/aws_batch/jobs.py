@@ -155,8 +155,9 @@ class Jobs:
         for page in self._client.summaries(queue, "AFTER_CREATED_AT", "1"):
             if not page:
                 continue
-            described = self._client.describe([job_id_of_summary(summary) for summary in page])
-            for job in described:
+            order = {job_id_of_summary(summary): place for place, summary in enumerate(page)}
+            described = self._client.describe(list(order))
+            for job in sorted(described, key=lambda job: order.get(job["jobId"], len(order))):
                 if is_ours(job) and not is_deleted(job):
                     yield _entry(queue, job)
             seen += len(page)
@@ -180,7 +181,7 @@ class Jobs:
                     if summary.get("jobName") == name:
                         return job_id_of_summary(summary)
         except AwsError as error:
-            if _is_missing_queue(error):
+            if error.is_missing_queue():
                 log.debug("there is no queue %s", queue)
                 return None
             raise
@@ -211,7 +212,7 @@ class Jobs:
                 if not wanted:
                     return
         except AwsError as error:
-            if not _is_missing_queue(error):
+            if not error.is_missing_queue():
                 raise
             log.debug("there is no queue %s", queue)
 
@@ -219,7 +220,3 @@ class Jobs:
 def _entry(queue: str, job: Mapping[str, Any]) -> ListAppResponse:
     name = str(job["jobName"])
     return ListAppResponse(make_app_id(queue_name(queue), name), app_state(job), name=name)
-
-
-def _is_missing_queue(error: AwsError) -> bool:
-    return error.code == "ClientException" and "queue" in str(error).lower()

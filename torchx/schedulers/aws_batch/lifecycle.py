@@ -35,11 +35,12 @@ def submit_job(client: BatchClient, job: BatchJob) -> str | None:
     name = planned.definition["jobDefinitionName"]
     if planned.is_shared:
         return _submit_shared(client, planned, name)
-    client.register(planned.definition)
+    registered = client.register(planned.definition)
     try:
         return client.submit({**planned.request, "jobDefinition": name})
     except AwsError:
-        _deregister(client, f"{name}:1")
+        if registered is not None:
+            _deregister(client, registered)
         raise
 
 

@@ -116,6 +116,8 @@ class Opts(StructuredOpts):
             )
         if self.platform == "FARGATE":
             self._check_fargate()
+        elif self.assign_public_ip:
+            raise ValueError("assign_public_ip is for Fargate: set platform=FARGATE")
 
     def _check_fargate(self) -> None:
         if self.job_type == "multinode":

@@ -88,8 +88,7 @@ def make_job(
         ValueError: A run option makes no sense.
         TypeError: A mount is of an unknown class.
     """
-    opts.check()
-    _check(app)
+    check_app(app, opts)
     job_def: dict[str, Any] = {
         "jobDefinitionName": name,
         "type": "multinode",
@@ -117,6 +116,41 @@ def make_job(
     if parameters := literal_parameters(words):
         job_def["parameters"] = parameters
     return BatchJob(name, opts.queue, opts.share_id, job_def, images_to_push, opts.job_type)
+
+
+def check_app(app: AppDef, opts: Opts) -> None:
+    """Checks what can be known of an app before its workspaces are built.
+
+    Args:
+        app: The app.
+        opts: The run options.
+
+    Raises:
+        AppRefusedError: AWS Batch cannot run such an app.
+        ValueError: A run option makes no sense.
+    """
+    opts.check()
+    if len(app.roles) > _MAX_ROLES:
+        raise AppRefusedError(
+            f"the app `{app.name}` has {len(app.roles)} roles, but a job of AWS Batch has at most"
+            f" {_MAX_ROLES} groups of nodes",
+            hint="merge roles, or submit several apps; the number of replicas is not limited",
+        )
+    names = [role.name for role in app.roles]
+    for role in app.roles:
+        if names.count(role.name) > 1:
+            raise AppRefusedError(
+                f"the app `{app.name}` has two roles named `{role.name}`; role names must differ"
+            )
+        _check_role(role)
+    # Nodes without one take what there is, which may be of the same type.
+    types = {str(kind) for role in app.roles if (kind := role.resource.capabilities.get(K8S_ITYPE))}
+    if len(types) > 1:
+        raise AppRefusedError(
+            f"the roles of the app `{app.name}` ask for several instance types:"
+            f" {', '.join(sorted(types))}; all nodes of a job of AWS Batch are of one type",
+            hint="give all roles the same named resource",
+        )
 
 
 def _node_groups(app: AppDef, name: str, opts: Opts) -> dict[str, Any]:
@@ -180,30 +214,6 @@ def _retry_strategy(roles: Sequence[Role], retry_on: str) -> dict[str, Any]:
         "app": [ends, {"onStatusReason": _HOST_IS_LOST, "action": "EXIT"}],
     }
     return {"attempts": attempts, "evaluateOnExit": by_cause[retry_on]}
-
-
-def _check(app: AppDef) -> None:
-    if len(app.roles) > _MAX_ROLES:
-        raise AppRefusedError(
-            f"the app `{app.name}` has {len(app.roles)} roles, but a job of AWS Batch has at most"
-            f" {_MAX_ROLES} groups of nodes",
-            hint="merge roles, or submit several apps; the number of replicas is not limited",
-        )
-    names = [role.name for role in app.roles]
-    for role in app.roles:
-        if names.count(role.name) > 1:
-            raise AppRefusedError(
-                f"the app `{app.name}` has two roles named `{role.name}`; role names must differ"
-            )
-        _check_role(role)
-    # Nodes without one take what there is, which may be of the same type.
-    types = {str(kind) for role in app.roles if (kind := role.resource.capabilities.get(K8S_ITYPE))}
-    if len(types) > 1:
-        raise AppRefusedError(
-            f"the roles of the app `{app.name}` ask for several instance types:"
-            f" {', '.join(sorted(types))}; all nodes of a job of AWS Batch are of one type",
-            hint="give all roles the same named resource",
-        )
 
 
 def _check_role(role: Role) -> None:

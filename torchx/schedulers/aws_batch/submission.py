@@ -1,8 +1,8 @@
 """What of a job is registered as its definition, and what is submitted with it. No I/O here.
 
 A job of one container shares its definition with all jobs that differ only in what belongs to a
-single run, such as its handle and its secrets, which are submitted as overrides. The name of such a definition
-holds a digest of its content. A multi-node job has a definition of its own.
+single run, such as its handle and its secrets, which are submitted as overrides. The name of such a
+definition holds a digest of its content. A multi-node job has a definition of its own.
 """
 
 from __future__ import annotations
@@ -153,8 +153,17 @@ def format_job(job: BatchJob) -> str:
     shown: dict[str, Any] = asdict(job)
     del shown["job_type"]
     shown["images_to_push"] = {image: list(target) for image, target in job.images_to_push.items()}
-    shown["job_def"] = redact_data(_redacted(final_definition(job)))
+    shown["job_def"] = redact_data(_redacted(_shown_definition(job)))
     return yaml.dump(shown, Dumper=_plain_dumper())
+
+
+def _shown_definition(job: BatchJob) -> dict[str, Any]:
+    """All of the job, under the name that will be registered; as it is if it cannot be."""
+    try:
+        name = plan(job).definition["jobDefinitionName"]
+        return {**final_definition(job), "jobDefinitionName": name}
+    except AppRefusedError:
+        return job.job_def
 
 
 def _plain_dumper() -> Any:
@@ -191,7 +200,7 @@ def _shared(own: Submission, job: BatchJob) -> Submission | None:
         overrides["environment"] = of_this_run
         container["environment"] = [pair for pair in environment if pair not in of_this_run]
     command = container.get("command", [])
-    if any(job.name in word for word in command):
+    if any(job.name in word for word in command) or redact_args(command) != command:
         overrides["command"] = command
         container["command"] = command[:1]
     if len(json.dumps(overrides)) > _MOST_OVERRIDE_CHARACTERS:
