@@ -389,6 +389,22 @@ class TestCalls:
         AWSSageMakerScheduler("session", client=client)._cancel_existing("app-id")
         client.stop_training_job.assert_called_once_with(TrainingJobName="app-id")
 
+    def test_a_subclass_chooses_the_client(self) -> None:
+        chosen = MagicMock()
+
+        class Mine(AWSSageMakerScheduler):
+            @property
+            def _client(self) -> Any:
+                return chosen
+
+        app = an_app(entrypoint="true")
+        cfg = cast(Opts, {**CFG, "output_path": "s3://bucket/x"})
+        scheduler = Mine("session")
+        app_id = scheduler.submit(app, cfg)
+        assert chosen.create_training_job.call_args.kwargs["TrainingJobName"] == app_id
+        scheduler.cancel(app_id)
+        chosen.stop_training_job.assert_called_once_with(TrainingJobName=app_id)
+
     def test_an_object_with_a_client_alone_neither_lists_nor_reads_logs(self) -> None:
         scheduler = AWSSageMakerScheduler("session", client=MagicMock())
         with pytest.raises(NotImplementedError):

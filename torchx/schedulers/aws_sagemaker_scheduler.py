@@ -188,7 +188,7 @@ class AWSSageMakerScheduler(SentWorkspaceMixin, AskingScheduler):
         self.push_images(job.images_to_push)
         trainer = _build_model_trainer(job.job_def)
         if isinstance(trainer, Boto3Trainer):
-            trainer.clients = self._clients
+            trainer.clients, trainer.sagemaker = self._clients, self._sagemaker
         trainer.train(wait=False)
         if trainer._latest_training_job is None:
             return job.job_name

@@ -38,14 +38,14 @@ class AskingScheduler(Scheduler[Opts]):
         super().__init__(backend, session_name)
         self._reads_logs = True
         self._clients = clients
-        self._sagemaker = SageMaker(clients)
+        self._sagemaker = SageMaker(lambda: self._client)
         self._watcher = Watcher(self._look_after)
         self._seen: dict[str, DescribeAppResponse | None] = {}
         self._pacer = Pacer()
 
     @property
     def _client(self) -> Any:
-        return self._sagemaker.client
+        return self._clients.get("sagemaker")
 
     def describe(self, app_id: str) -> DescribeAppResponse | None:
         """Tells what is known about a training job, whoever submitted it.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from torchx.schedulers.aws.errors import aws_errors, error_code, is_aws_error
-from torchx.schedulers.aws.session import Clients
 from torchx.schedulers.aws_sagemaker.training_job import TAG_MARK
 
 PAGE_JOBS = 100
@@ -23,16 +22,11 @@ class SageMaker:
     """The calls that torchx makes.
 
     Args:
-        clients: Where the client comes from.
+        client: Gives the client of the service.
     """
 
-    def __init__(self, clients: Clients) -> None:
-        self._clients = clients
-
-    @property
-    def client(self) -> Any:
-        """The client of the service."""
-        return self._clients.get("sagemaker")
+    def __init__(self, client: Callable[[], Any]) -> None:
+        self._client = client
 
     def create(self, request: Mapping[str, Any]) -> None:
         """Submits a training job.
@@ -46,7 +40,7 @@ class SageMaker:
         name = request["TrainingJobName"]
         with aws_errors(f"submit the training job {name}"):
             try:
-                self.client.create_training_job(**request)
+                self._client().create_training_job(**request)
             except Exception as error:
                 # The answer to an earlier attempt was lost, and boto3 has tried again.
                 is_repeated = is_aws_error(error) and error_code(error) == _TAKEN
@@ -67,7 +61,7 @@ class SageMaker:
         """
         with aws_errors(f"describe the training job {name}"):
             try:
-                answer: dict[str, Any] = self.client.describe_training_job(TrainingJobName=name)
+                answer: dict[str, Any] = self._client().describe_training_job(TrainingJobName=name)
             except Exception as error:
                 if _is_missing(error):
                     return None
@@ -85,7 +79,7 @@ class SageMaker:
         """
         with aws_errors(f"stop the training job {name}"):
             try:
-                self.client.stop_training_job(TrainingJobName=name)
+                self._client().stop_training_job(TrainingJobName=name)
             except Exception as error:
                 if not _is_refused(error) or self._is_running(name):
                     raise
@@ -101,7 +95,7 @@ class SageMaker:
         """
         with aws_errors(f"delete the training job {name}"):
             try:
-                self.client.delete_training_job(TrainingJobName=name)
+                self._client().delete_training_job(TrainingJobName=name)
             except Exception as error:
                 if not _is_missing(error):
                     raise
@@ -148,7 +142,7 @@ class SageMaker:
         token: dict[str, str] = {}
         while True:
             with aws_errors("list the training jobs"):
-                call = getattr(self.client, operation)
+                call = getattr(self._client(), operation)
                 answer = call(**arguments, MaxResults=PAGE_JOBS, **token)
             yield answer
             if not answer.get("NextToken"):

@@ -40,11 +40,13 @@ class Boto3Trainer:
 
     Attributes:
         clients: See above.
+        sagemaker: The calls of SageMaker.
     """
 
     def __init__(self, description: Mapping[str, Any], clients: Clients) -> None:
         self._description = description
         self.clients = clients
+        self.sagemaker = SageMaker(lambda: self.clients.get("sagemaker"))
         self._latest_training_job: SubmittedJob | None = None
 
     def train(self, wait: bool = False) -> None:
@@ -66,7 +68,7 @@ class Boto3Trainer:
         check_training_job(job, role_arn)
         if not self._description.get(OWN_KEY, {}).get("workspace"):
             check_source_dir((self._description.get("source_code") or {}).get("source_dir"))
-        SageMaker(self.clients).create(job.request(self._send(job, role_arn)))
+        self.sagemaker.create(job.request(self._send(job, role_arn)))
         self._latest_training_job = SubmittedJob(job.name)
 
     def _send(self, job: TrainingJob, role_arn: str) -> Places:

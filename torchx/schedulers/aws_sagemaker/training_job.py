@@ -32,6 +32,7 @@ from torchx.schedulers.aws_sagemaker.request import (
 )
 from torchx.settings import ENV_TORCHX_IMAGE
 from torchx.specs.api import Workspace
+from torchx.util.redact import is_secret_name
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -258,20 +259,26 @@ def _split_env(described: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, 
 
 
 def _hyperparameters(described: Mapping[str, Any]) -> dict[str, str]:
-    """Gives the hyperparameters to show; those that are too long reach a script as arguments."""
+    """Gives the hyperparameters to show. A program gets all of them as arguments.
+
+    Those that SageMaker does not take are left out, and secrets, since its console shows them.
+    """
     given: Mapping[str, str] = described.get("hyperparameters") or {}
     if not described.get("distributed"):
         return dict(given)
     shown = {
         name: value
         for name, value in given.items()
-        if _size(name) <= _LONGEST_HYPERPARAMETER_NAME
+        if not is_secret_name(name)
+        and _size(name) <= _LONGEST_HYPERPARAMETER_NAME
         and _size(value) <= _LONGEST_HYPERPARAMETER
         and _is_one_line(name)
         and _is_one_line(value)
     }
     if len(shown) < len(given):
-        log.info("SageMaker does not show hyperparameters that are long or of several lines")
+        log.info(
+            "hyperparameters that are secret, long or of several lines are only passed on"
+        )
     return dict(list(shown.items())[:_MOST_HYPERPARAMETERS])
 
 
