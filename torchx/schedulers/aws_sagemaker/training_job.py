@@ -276,9 +276,7 @@ def _hyperparameters(described: Mapping[str, Any]) -> dict[str, str]:
         and _is_one_line(value)
     }
     if len(shown) < len(given):
-        log.info(
-            "hyperparameters that are secret, long or of several lines are only passed on"
-        )
+        log.info("hyperparameters that are secret, long or of several lines are only passed on")
     return dict(list(shown.items())[:_MOST_HYPERPARAMETERS])
 
 
