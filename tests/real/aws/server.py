@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from docker import DockerClient
+from docker.models.containers import Container
 
 from tests.real.docker.engine import IMAGE, need_engine
 from torchx.schedulers.api import Stream
@@ -96,31 +98,36 @@ class EngineJob(Job):
     """
 
     def follow(self, role: str = "job", k: int = 0, streams: Stream | None = None) -> LogFollower:
-        if self.status().is_terminal():
-            return super().follow(role, k, streams)
-        return LogFollower(self._output(k), self._timeout_s)
-
-    def _output(self, k: int) -> Iterator[str]:
         queue, _, name = self.handle.rpartition("/")[2].rpartition(":")
-        job_id = batch().list_jobs(
-            jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [name]}]
-        )["jobSummaryList"][0]["jobId"]
-        alone = f"{name}-{job_id}"
+        filters = [{"name": "JOB_NAME", "values": [name]}]
+        (summary,) = batch().list_jobs(jobQueue=queue, filters=filters)["jobSummaryList"]
+        alone = f"{name}-{summary['jobId']}"
         engine = docker_client()
-        try:
-            found = eventually(
-                lambda: [
-                    container
-                    for container in engine.containers.list(all=True, filters={"name": alone})
-                    if container.name in (alone, f"{alone}-{k}")
-                ],
-                f"container {k} of {name}",
-                self._timeout_s,
-            )
-            for line in found[0].logs(stream=True, follow=True):
-                yield line.decode()
-        finally:
+
+        def container() -> Container | None:
+            # The log of one that has not been started ends at once.
+            found = engine.containers.list(filters={"name": alone})
+            return next((each for each in found if each.name in (alone, f"{alone}-{k}")), None)
+
+        # A container that has ended is removed.
+        eventually(
+            lambda: container() or self.status().is_terminal(),
+            f"node {k} of {name}",
+            self._timeout_s,
+        )
+        running = container()
+        if running is None:
             engine.close()
+            return super().follow(role, k, streams)
+        return LogFollower(_output(engine, running), self._timeout_s)
+
+
+def _output(engine: DockerClient, container: Container) -> Iterator[str]:
+    try:
+        for line in container.logs(stream=True, follow=True):
+            yield line.decode()
+    finally:
+        engine.close()
 
 
 class BatchHarness(SchedulerHarness):

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import botocore.exceptions as sdk
 import pytest
 from botocore.exceptions import ClientError
 
+from torchx.errors import TorchXError
 from torchx.schedulers.aws.errors import (
     AwsAccessError,
     AwsError,
     AwsLoginError,
+    AwsPackageMissing,
     aws_error,
     aws_errors,
     error_code,
     is_throttled,
 )
+from torchx.schedulers.aws.service_model import AwsRequestError
 
 
 def answer(code: str, message: str = "m", status: int = 400) -> ClientError:
@@ -143,3 +147,16 @@ def test_codes_are_read_in_every_spelling(code: str, expected: str) -> None:
 def test_secrets_in_what_aws_says_are_hidden() -> None:
     said: Any = answer("ClientException", "refused password=hunter2secret")
     assert "hunter2secret" not in str(aws_error(said, "do it"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AwsPackageMissing(),
+        AwsRequestError("SubmitJob", ["x is missing"]),
+        AwsLoginError("m", hint="h", code="c"),
+    ],
+)
+def test_errors_reach_other_processes(error: TorchXError) -> None:
+    copied = pickle.loads(pickle.dumps(error))
+    assert (type(copied), str(copied), copied.hint) == (type(error), str(error), error.hint)

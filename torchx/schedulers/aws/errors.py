@@ -63,7 +63,6 @@ _DENIED = frozenset(
 )
 THROTTLED = frozenset(
     (
-        "LimitExceededException",
         "RequestLimitExceeded",
         "RequestThrottled",
         "RequestThrottledException",
@@ -105,6 +104,9 @@ class AwsPackageMissing(TorchXError, ModuleNotFoundError):
         )
         self.name = "boto3"
 
+    def __reduce__(self) -> tuple[type[AwsPackageMissing], tuple[()]]:
+        return type(self), ()
+
 
 class AwsError(BackendError):
     """AWS refused, or did not answer.
@@ -114,12 +116,10 @@ class AwsError(BackendError):
         hint: What to do about it, or ``""``.
         transient: True if the same call may succeed later without any change.
         code: The code of the answer, or the name of botocore's exception.
-        answered: True if AWS itself has answered.
         said: What AWS said.
 
     Attributes:
         code: See above.
-        answered: See above.
         said: See above.
     """
 
@@ -130,12 +130,10 @@ class AwsError(BackendError):
         hint: str = "",
         transient: bool = False,
         code: str = "",
-        answered: bool = True,
         said: str = "",
     ) -> None:
         super().__init__(message, hint=hint, transient=transient)
         self.code = code
-        self.answered = answered
         self.said = said
 
     def is_missing_queue(self) -> bool:
@@ -160,7 +158,6 @@ class _Kind:
     hint: str
     error: type[AwsError] = AwsError
     transient: bool = False
-    answered: bool = True
 
 
 _KINDS = (
@@ -176,19 +173,16 @@ _KINDS = (
         "there are no usable AWS credentials ({said})",
         _NO_LOGIN,
         AwsLoginError,
-        answered=False,
     ),
     _Kind(
         frozenset(["NoRegionError"]),
         "no AWS region is set",
         "set AWS_DEFAULT_REGION, or `region` in the profile (aws configure set region)",
-        answered=False,
     ),
     _Kind(
         frozenset(["ProfileNotFound"]),
         "{said}",
         "set AWS_PROFILE to one of those that `aws configure list-profiles` shows",
-        answered=False,
     ),
     _Kind(
         THROTTLED,
@@ -201,7 +195,6 @@ _KINDS = (
         "AWS cannot be reached: {said}",
         "check the network, the proxy, the region and AWS_ENDPOINT_URL",
         transient=True,
-        answered=False,
     ),
 )
 
@@ -292,7 +285,6 @@ def aws_error(error: Exception, doing: str, resource: str = "") -> AwsError:
                 hint=kind.hint,
                 transient=kind.transient,
                 code=code,
-                answered=kind.answered,
             )
     return _refused(head, said, resource, error, code)
 

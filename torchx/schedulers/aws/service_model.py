@@ -54,7 +54,11 @@ class AwsRequestError(TorchXError, ValueError):
             f"AWS would refuse this {operation}: {'; '.join(faults)}",
             hint="change the app or the run options that these values come from",
         )
+        self._operation = operation
         self.faults = faults
+
+    def __reduce__(self) -> tuple[type[AwsRequestError], tuple[str, list[str]]]:
+        return type(self), (self._operation, self.faults)
 
 
 def check_request(service: str, operation: str, request: Mapping[str, Any]) -> None:
