@@ -166,6 +166,7 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
     """
 
     context: str | None = None
+    _pushes_images = True
     _given_client: ApiClient | None = None
 
     def __init__(

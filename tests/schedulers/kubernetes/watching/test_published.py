@@ -240,8 +240,12 @@ def test_logs(scheduler: KubernetesScheduler, containers: MagicMock) -> None:
         lines = scheduler.log_iter("ns:job", "role_blah", k=1, regex="reg", since=datetime.now())
         assert list(lines) == ["foo reg\n", "bar reg", "side foo reg\n", "side bar reg"]
     containers.assert_called_once_with(name="job-roleblah-1-0", namespace="ns")
-    assert [call.kwargs.pop("since_seconds") for call in read.call_args_list] == [1, 1]
-    common = {"name": "job-roleblah-1-0", "namespace": "ns", "timestamps": True}
+    common = {
+        "name": "job-roleblah-1-0",
+        "namespace": "ns",
+        "timestamps": True,
+        "since_seconds": 1,
+    }
     assert [call.kwargs for call in read.call_args_list] == [
         {**common, "container": "role_blah-1"},
         {**common, "container": "side"},
