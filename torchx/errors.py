@@ -49,8 +49,11 @@
         ├── AwsPackageMissing                the Python package ``boto3`` is not installed
         ├── AwsRequestError                  AWS would refuse a request, which is not sent
         ├── AppRefusedError                  AWS Batch cannot run such an app
+        ├── TrainingJobError                 SageMaker cannot run such an app, or not in that way
+        ├── NoSuchInstanceError              a training job has no such role or replica
         └── BackendError                     a back end failed to answer; see ``transient``
             └── DockerEngineError            the Docker engine is away, or refuses
+            ├── KubernetesError              the API server of a cluster refuses, or is away
             ├── KubernetesAccessError        a cluster does not let this user create jobs
             ├── VolcanoMissingError          a job is for Volcano, which the cluster does not have
             └── LsfError                     a command of LSF failed

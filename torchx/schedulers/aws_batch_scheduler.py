@@ -112,6 +112,8 @@ class AWSBatchScheduler(DockerWorkspaceMixin, AskingScheduler):
         docker_client: Client of the Docker engine, likewise.
     """
 
+    _pushes_images = True
+
     def __init__(
         self,
         session_name: str,

@@ -109,3 +109,25 @@ def test_run_that_was_killed_twice_ends_like_one_that_was_not(tmp_path: Path) ->
     assert path.parent.name == "job-1"
     assert ours["finished"]
     assert all(torch.equal(ours["model"][name], value) for name, value in theirs["model"].items())
+
+
+THREADS_LEFT = """
+from pathlib import Path
+from torchx.examples.digits.train import main
+
+main(["--epochs", "1", "--min-accuracy", "0"])
+print([name.read_text().strip() for name in Path("/proc/self/task").glob("*/comm")])
+"""
+
+
+def test_no_thread_of_the_process_group_meets_the_end_of_the_interpreter(tmp_path: Path) -> None:
+    # One that does aborts the worker, now and then, after a good run.
+    run = subprocess.run(
+        [sys.executable, "-c", THREADS_LEFT],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "python" in run.stdout
+    assert "gloo" not in run.stdout

@@ -23,6 +23,7 @@ from dataclasses import asdict
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn
 from torch import nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.elastic.multiprocessing.errors import record
@@ -224,7 +225,13 @@ def say(text: str) -> None:
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Joins the other workers; a program that was started by hand is its own only worker."""
+    """Joins the other workers; a program that was started by hand is its own only worker.
+
+    The threads of the group end with the last reference to it, and that must go before the
+    interpreter does: a thread that it stops on its way out aborts the process. So nothing of the
+    body may outlive it, and ``torch.distributed.nn``, whose functions keep the group that they find
+    when they are defined, has to be imported before there is one.
+    """
     if "RANK" in os.environ:
         store, rank, world_size = next(rendezvous("env://"))
         # torchrun keeps one store for all restarts of its workers, with the stale addresses of the
@@ -240,6 +247,40 @@ def process_group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
+def train_and_test(args: argparse.Namespace) -> None:
+    """Does the work of one worker.
+
+    Args:
+        args: Options by name.
+
+    Raises:
+        ValueError: A setting makes no sense, or the checkpoint cannot be understood.
+        RuntimeError: The accuracy is too low.
+    """
+    settings = Settings(args.epochs, args.batch_size, args.lr, args.seed, args.data)
+    world_size = dist.get_world_size()
+    if settings.batch_size < world_size or settings.epochs < 1:
+        raise ValueError(
+            f"--batch-size {settings.batch_size} must be at least 1 for each of the"
+            f" {world_size} workers, and --epochs {settings.epochs} at least 1"
+        )
+    train_data, test_data = load_digits(settings.data)
+    file = CheckpointFile(args.checkpoint_dir or default_directory(), settings)
+    say(
+        f"training on {len(train_data)} digits, testing on {len(test_data)},"
+        f" {world_size} workers, checkpoint {file.path}"
+    )
+    trainer = Trainer(settings, file, train_data, tracked_run(settings))
+    trainer.resume()
+    trainer.train()
+    accuracy = trainer.test(test_data)
+    say(f"test accuracy: {accuracy:.1f} %")
+    if accuracy < args.min_accuracy and dist.get_rank() == 0:
+        raise RuntimeError(
+            f"the test accuracy of {accuracy:.1f} % is below {args.min_accuracy:.1f} %"
+        )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains and tests.
 
@@ -251,30 +292,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         RuntimeError: The accuracy is too low.
     """
     args = parse_args(sys.argv[1:] if argv is None else argv)
-    settings = Settings(args.epochs, args.batch_size, args.lr, args.seed, args.data)
     torch.set_num_threads(1)
     with process_group():
-        world_size = dist.get_world_size()
-        if settings.batch_size < world_size or settings.epochs < 1:
-            raise ValueError(
-                f"--batch-size {settings.batch_size} must be at least 1 for each of the"
-                f" {world_size} workers, and --epochs {settings.epochs} at least 1"
-            )
-        train_data, test_data = load_digits(settings.data)
-        file = CheckpointFile(args.checkpoint_dir or default_directory(), settings)
-        say(
-            f"training on {len(train_data)} digits, testing on {len(test_data)},"
-            f" {world_size} workers, checkpoint {file.path}"
-        )
-        trainer = Trainer(settings, file, train_data, tracked_run(settings))
-        trainer.resume()
-        trainer.train()
-        accuracy = trainer.test(test_data)
-        say(f"test accuracy: {accuracy:.1f} %")
-        if accuracy < args.min_accuracy and dist.get_rank() == 0:
-            raise RuntimeError(
-                f"the test accuracy of {accuracy:.1f} % is below {args.min_accuracy:.1f} %"
-            )
+        train_and_test(args)
 
 
 if __name__ == "__main__":
