@@ -150,6 +150,11 @@ class ReplicaView:
         else:
             time.sleep(min(timeout_s, _POLL_S))
 
+    def refresh(self) -> None:
+        """Asks from now on, instead of relying on watches, which may be late."""
+        self._watches = False
+        self._asked_at_s = float("-inf")
+
     def _is_over(self, found: dict[str, Any]) -> bool:
         if self._is_volcano:
             job: Json | None = found.get(self._name)
