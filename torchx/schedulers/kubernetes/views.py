@@ -75,6 +75,7 @@ class ReplicaView:
         selector = f"{LABEL_VOLCANO_JOB}={name}" if is_volcano else paths.of_app(name)
         self._listing = pods_listing(namespace, selector)
         self._count = 0
+        self._was_seen = False
         self._asked: list[Pod] = []
         self._asked_at_s = float("-inf")
 
@@ -150,14 +151,28 @@ class ReplicaView:
         else:
             time.sleep(min(timeout_s, _POLL_S))
 
+    def refresh(self) -> None:
+        """Asks from now on, instead of relying on watches, which may be late."""
+        self._watches = False
+        self._asked_at_s = float("-inf")
+
     def _is_over(self, found: dict[str, Any]) -> bool:
         if self._is_volcano:
             job: Json | None = found.get(self._name)
+            if self._is_new(job):
+                job = self._apps.volcano.find(self._namespace, self._name)
             state = parse_volcano.state_of(job) if job is not None else AppState.CANCELLED
             return is_terminal(state or AppState.PENDING)
         name = clean_label_value(self._name)
         jobs: list[Job] = [job for job in found.values() if job.app == name]
+        if self._is_new(jobs):
+            jobs, _ = self._apps.plain.find(self._namespace, self._name)
         return plain_apps.is_over(jobs)
+
+    def _is_new(self, seen: object) -> bool:
+        """A watch that was there before the app may not know of it yet."""
+        self._was_seen = self._was_seen or bool(seen)
+        return not self._was_seen
 
     def _ask_from_now_on(self, error: KubernetesError) -> None:
         if error.transient:
