@@ -17,6 +17,9 @@ from torchx.specs.api import CfgVal, cases, runopts
 CFG_KEY = "cfg_key"
 """Name under which the metadata of a field gives the key it goes by outside (``mail-user``)."""
 
+IS_EXTENSION: Mapping[str, bool] = types.MappingProxyType({"is_extension": True})
+"""Metadata of a field for an option beyond those that were published, see ``runopts.add``."""
+
 _Opts = TypeVar("_Opts", bound="StructuredOpts")
 
 
@@ -27,7 +30,7 @@ class StructuredOpts(Mapping[str, CfgVal]):
     The string literal below a field is its help text. An instance is also a read-only mapping of
     its fields, under their names or the camelCase form of them. A field whose type is such a
     class is a group: its fields appear under dotted keys (``inner.x``). A field whose metadata has
-    ``cfg_key`` goes by that key.
+    ``cfg_key`` goes by that key; one with :data:`IS_EXTENSION` is no published option.
 
     Example:
         >>> import dataclasses
@@ -85,6 +88,7 @@ class StructuredOpts(Mapping[str, CfgVal]):
                 help=docs.get(leaf.path, leaf.path.rpartition(".")[2]),
                 default=leaf.default,
                 required=leaf.is_required,
+                is_extension=leaf.is_extension,
             )
         return declared
 
@@ -179,6 +183,10 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and not _has_factory(field)
 
 
+def _is_extension(field: dataclasses.Field[Any]) -> bool:
+    return IS_EXTENSION.items() <= field.metadata.items()
+
+
 def _default(field: dataclasses.Field[Any]) -> Any:
     return None if field.default is dataclasses.MISSING else field.default
 
@@ -191,6 +199,7 @@ class _Leaf(typing.NamedTuple):
     hint: Any
     default: Any
     is_required: bool
+    is_extension: bool
 
 
 def _leaves(cls: type[StructuredOpts]) -> Iterator[_Leaf]:
@@ -199,8 +208,14 @@ def _leaves(cls: type[StructuredOpts]) -> Iterator[_Leaf]:
         hint = hints[field.name]
         group = _group_type(hint)
         if group is None:
-            bare, is_required = _without_none(hint), _is_required(field)
-            yield _Leaf(_key(field), field.name, bare, _default(field), is_required)
+            yield _Leaf(
+                key=_key(field),
+                path=field.name,
+                hint=_without_none(hint),
+                default=_default(field),
+                is_required=_is_required(field),
+                is_extension=_is_extension(field),
+            )
             continue
         for leaf in _leaves(group):
             yield leaf._replace(
@@ -208,6 +223,7 @@ def _leaves(cls: type[StructuredOpts]) -> Iterator[_Leaf]:
                 path=f"{field.name}.{leaf.path}",
                 # A group that may be left out requires nothing of those who leave it out.
                 is_required=leaf.is_required and _is_required(field),
+                is_extension=leaf.is_extension or _is_extension(field),
             )
 
 

@@ -24,7 +24,14 @@ from torchx.specs.app import (
 )
 from torchx.specs.macros import macros
 from torchx.specs.metadata_keys import NA, TORCHX_CONTEXT_NAME, app_metadata
-from torchx.specs.mounts import BindMount, DeviceMount, VolumeMount, parse_mounts
+from torchx.specs.mounts import (
+    BindMount,
+    ConfigMapMount,
+    DeviceMount,
+    SecretMount,
+    VolumeMount,
+    parse_mounts,
+)
 from torchx.specs.resource_library import (
     ResourceFactory,
     get_named_resources,
@@ -139,6 +146,7 @@ __all__ = [
     "BindMount",
     "CapabilityKey",
     "CfgVal",
+    "ConfigMapMount",
     "DeviceMount",
     "InvalidRunConfigException",
     "MalformedAppHandleException",
@@ -149,6 +157,7 @@ __all__ = [
     "RetryPolicy",
     "Role",
     "RoleStatus",
+    "SecretMount",
     "UnknownAppException",
     "UnknownSchedulerException",
     "VolumeMount",

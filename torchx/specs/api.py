@@ -28,7 +28,14 @@ from torchx.specs.handle import (
 from torchx.specs.lazy import _OVERRIDES_LOCK_KEY as _OVERRIDES_LOCK_KEY
 from torchx.specs.lazy import _OverridesLock as _OverridesLock
 from torchx.specs.macros import macros
-from torchx.specs.mounts import BindMount, DeviceMount, MountType, VolumeMount
+from torchx.specs.mounts import (
+    BindMount,
+    ConfigMapMount,
+    DeviceMount,
+    MountType,
+    SecretMount,
+    VolumeMount,
+)
 from torchx.specs.runopts import (
     InvalidRunConfigException,
     cases,
@@ -74,6 +81,7 @@ __all__ = [
     "AppStatusError",
     "BindMount",
     "CfgVal",
+    "ConfigMapMount",
     "DeviceMount",
     "InvalidRunConfigException",
     "MalformedAppHandleException",
@@ -87,6 +95,7 @@ __all__ = [
     "RetryPolicy",
     "Role",
     "RoleStatus",
+    "SecretMount",
     "T",
     "UnknownAppException",
     "UnknownSchedulerException",

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from torchx.specs import lazy
-from torchx.specs.mounts import BindMount, DeviceMount, VolumeMount
+from torchx.specs.mounts import Mount
 from torchx.specs.workspace import Workspace
 from torchx.util.records import record
 
@@ -186,7 +186,7 @@ class Role:
     resource: Resource = field(default_factory=lambda: Resource.copy(NULL_RESOURCE))
     port_map: dict[str, int] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
-    mounts: list[BindMount | VolumeMount | DeviceMount] = field(default_factory=list)
+    mounts: list[Mount] = field(default_factory=list)
     workspace: Workspace | None = None
     overrides: lazy.OverridesField = lazy.OverridesField()
 

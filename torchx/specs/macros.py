@@ -108,6 +108,18 @@ class macros:
             """
             return _substitute(arg, self.to_dict())
 
+        def substitute_all(self, data: T) -> T:
+            """Replaces macros as :meth:`substitute` does, in nested data.
+
+            Args:
+                data: Text, or dicts, lists and tuples of anything.
+
+            Returns:
+                A copy, with macros replaced in all text but the keys of dicts.
+            """
+            substituted: T = _substitute_all(data, self.to_dict())
+            return substituted
+
         def to_dict(self) -> dict[str, Any]:
             """Returns the values by the names of the macros.
 

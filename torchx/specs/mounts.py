@@ -15,6 +15,8 @@ class MountType(str, Enum):
     BIND = "bind"
     VOLUME = "volume"
     DEVICE = "device"
+    SECRET = "secret"
+    CONFIGMAP = "configmap"
 
 
 @record
@@ -62,7 +64,37 @@ class DeviceMount:
     permissions: str = "rwm"
 
 
-Mount = BindMount | VolumeMount | DeviceMount
+@record
+class SecretMount:
+    """A secret of the cluster, whose entries are files inside of the replica. It is read-only.
+
+    Only schedulers on Kubernetes have these.
+
+    Args:
+        src: Name of the secret.
+        dst_path: Directory inside of the replica.
+    """
+
+    src: str
+    dst_path: str
+
+
+@record
+class ConfigMapMount:
+    """A config map of the cluster, whose entries are files inside of the replica, read-only.
+
+    Only schedulers on Kubernetes have these.
+
+    Args:
+        src: Name of the config map.
+        dst_path: Directory inside of the replica.
+    """
+
+    src: str
+    dst_path: str
+
+
+Mount = BindMount | VolumeMount | DeviceMount | SecretMount | ConfigMapMount
 """Anything that may stand in ``Role.mounts``."""
 
 _OPTION_NAMES = {
@@ -80,19 +112,21 @@ _OPTIONS_OF_TYPE = {
     MountType.BIND: {"type", "src", "dst", "readonly"},
     MountType.VOLUME: {"type", "src", "dst", "readonly"},
     MountType.DEVICE: {"type", "src", "dst", "perm"},
+    MountType.SECRET: {"type", "src", "dst"},
+    MountType.CONFIGMAP: {"type", "src", "dst"},
 }
 _TRUE = {"", "true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
 
 
-def parse_mounts(opts: list[str]) -> list[BindMount | VolumeMount | DeviceMount]:
+def parse_mounts(opts: list[str]) -> list[Mount]:
     """Parses mounts from the words of a command line.
 
     Args:
         opts: ``key=value`` words and bare keys of all mounts in one list; each ``type`` starts a
-            new mount. ``type`` is ``bind``, ``volume`` or ``device``; then ``src`` (or ``source``),
-            ``dst`` (or ``destination``, ``target``), ``readonly`` (or ``read_only``) and, for
-            devices, ``perm``.
+            new mount. ``type`` is ``bind``, ``volume``, ``device``, ``secret`` or ``configmap``;
+            then ``src`` (or ``source``), ``dst`` (or ``destination``, ``target``), for bind and
+            volume ``readonly`` (or ``read_only``) and for devices ``perm``.
 
     Returns:
         The mounts, in order.
@@ -125,7 +159,7 @@ def _split(opts: list[str]) -> Iterator[dict[str, str]]:
         yield options
 
 
-def _parse_mount(options: dict[str, str]) -> BindMount | VolumeMount | DeviceMount:
+def _parse_mount(options: dict[str, str]) -> Mount:
     kind = _mount_type(options["type"])
     useless = [name for name in options if name not in _OPTIONS_OF_TYPE[kind]]
     if useless:
@@ -142,6 +176,10 @@ def _parse_mount(options: dict[str, str]) -> BindMount | VolumeMount | DeviceMou
             )
         return DeviceMount(src, options.get("dst") or src, permissions)
     dst, read_only = _required(options, "dst"), _read_only(options)
+    if kind is MountType.SECRET:
+        return SecretMount(src, dst)
+    if kind is MountType.CONFIGMAP:
+        return ConfigMapMount(src, dst)
     if kind is MountType.VOLUME:
         return VolumeMount(src, dst, read_only)
     return BindMount(os.path.expanduser(src), dst, read_only)

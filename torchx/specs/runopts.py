@@ -151,6 +151,10 @@ class runopt:
 class runopts:
     """The options of a scheduler, in the order in which they were added.
 
+    Some schedulers have a published set of options, which programs written for them count on. An
+    option beyond that set is an *extension*: it comes behind the published ones and is kept apart
+    from them, but is listed, read, checked and found like any other.
+
     Example:
         >>> opts = runopts()
         >>> opts.add("queue", type_=str, help="where to run", default="default")
@@ -159,13 +163,16 @@ class runopts:
     """
 
     def __init__(self) -> None:
+        # Programs read the published options here.
         self._opts: dict[str, runopt] = {}
+        self._extensions: dict[str, runopt] = {}
 
     def __iter__(self) -> Iterator[tuple[str, runopt]]:
-        return iter(self._opts.items())
+        yield from self._opts.items()
+        yield from self._extensions.items()
 
     def __len__(self) -> int:
-        return len(self._opts)
+        return len(self._opts) + len(self._extensions)
 
     def __or__(self, other: runopts) -> runopts:
         both = runopts()
@@ -180,6 +187,8 @@ class runopts:
         help: str,
         default: CfgVal = None,
         required: bool = False,
+        *,
+        is_extension: bool = False,
     ) -> None:
         """Adds an option, or replaces the one of the same name.
 
@@ -189,6 +198,7 @@ class runopts:
             help: What it means, with units.
             default: Value if it is not given.
             required: True if it must be given; it then has no default.
+            is_extension: True for an option beyond the published ones.
 
         Raises:
             ValueError: If it is required and has a default.
@@ -205,7 +215,7 @@ class runopts:
                 f"Option: {cfg_key}, must be of type: {get_type_name(type_)}."
                 f" Given: {_shown(cfg_key, default)} ({type(default).__name__})"
             )
-        self._opts[cfg_key] = runopt(default, type_, required, help)
+        self._put(cfg_key, runopt(default, type_, required, help), is_extension)
 
     def update(self, other: runopts) -> None:
         """Adds all options of another set; its options replace those of the same name.
@@ -213,7 +223,8 @@ class runopts:
         Args:
             other: The options to add.
         """
-        self._opts.update(other._opts)
+        for key, option in other:
+            self._put(key, option, key in other._extensions)
 
     @staticmethod
     def is_type(obj: CfgVal, tp: type) -> bool:
@@ -248,7 +259,8 @@ class runopts:
         Returns:
             The option, or None if there is none.
         """
-        return self._opts.get(self._registered(name) or "")
+        registered = self._registered(name) or ""
+        return self._opts.get(registered) or self._extensions.get(registered)
 
     def unknown_keys(self, cfg: Mapping[str, CfgVal]) -> dict[str, str | None]:
         """Finds keys that are no options.
@@ -276,7 +288,7 @@ class runopts:
                 type.
         """
         resolved = self._under_registered_names(cfg)
-        for key, option in self._opts.items():
+        for key, option in self:
             value = resolved.get(key)
             if option.is_required and value is None:
                 raise InvalidRunConfigException(
@@ -398,16 +410,20 @@ class runopts:
                 _RESET,
             )
 
+    def _put(self, key: str, option: runopt, is_extension: bool) -> None:
+        """Adds an option; one that replaces another stays where that was."""
+        is_extension = key not in self._opts and (is_extension or key in self._extensions)
+        (self._extensions if is_extension else self._opts)[key] = option
+
     def _registered(self, name: str) -> str | None:
-        if name in self._opts:
-            return name
-        snake = cases.camel_to_snake(name)
-        return snake if snake in self._opts else None
+        spellings = (name, cases.camel_to_snake(name))
+        found = (key for key in spellings if key in self._opts or key in self._extensions)
+        return next(found, None)
 
     def _closest(self, key: str) -> str | None:
         import difflib
 
-        matches = difflib.get_close_matches(cases.camel_to_snake(key), self._opts, n=1)
+        matches = difflib.get_close_matches(cases.camel_to_snake(key), dict(self), n=1)
         return matches[0] if matches else None
 
     def _under_registered_names(self, cfg: Mapping[str, CfgVal]) -> dict[str, CfgVal]:

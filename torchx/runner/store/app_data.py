@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from torchx.specs import AppDef, Resource, RetryPolicy, Role, Workspace
-from torchx.specs.mounts import BindMount, DeviceMount, VolumeMount
+from torchx.specs.mounts import Mount
 
-_MOUNTS: Mapping[str, type[BindMount] | type[VolumeMount] | type[DeviceMount]] = {
-    kind.__name__: kind for kind in (BindMount, VolumeMount, DeviceMount)
-}
+_MOUNTS: Mapping[str, type[Mount]] = {kind.__name__: kind for kind in get_args(Mount)}
 
 
 def app_to_data(app: AppDef) -> dict[str, Any]:
@@ -79,6 +77,6 @@ def _role_from_data(data: Mapping[str, Any]) -> Role:
     return Role(**fields)
 
 
-def _mount_from_data(data: Mapping[str, Any]) -> BindMount | VolumeMount | DeviceMount:
+def _mount_from_data(data: Mapping[str, Any]) -> Mount:
     fields = dict(data)
     return _MOUNTS[fields.pop("type")](**fields)

@@ -1,0 +1,1 @@
+"""The parts of the schedulers ``kubernetes`` and ``kubernetes_mcad``."""

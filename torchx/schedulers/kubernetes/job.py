@@ -1,0 +1,50 @@
+"""The request of the scheduler ``kubernetes``, which prints as YAML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torchx.schedulers.kubernetes.labels import LABEL_UNIQUE_NAME
+from torchx.schedulers.kubernetes.models import sanitize_for_serialization
+
+
+@dataclass
+class KubernetesJob:
+    """What is sent to a cluster. Prints as YAML that ``kubectl apply`` takes, secrets hidden.
+
+    Attributes:
+        images_to_push: Local image -> repository and tag to push it to.
+        resource: The Volcano Job, or the plain Job of the first role.
+        dependents: What belongs to a plain Job: the Services and the Jobs of the other roles. They
+            get it as their owner when they are created.
+    """
+
+    images_to_push: dict[str, tuple[str, str]]
+    resource: dict[str, Any]
+    dependents: list[dict[str, Any]] = field(default_factory=list)
+
+    def is_plain(self) -> bool:
+        """Tells whether the app becomes plain Jobs."""
+        return bool(self.resource["apiVersion"] == "batch/v1")
+
+    def app_name(self) -> str:
+        """Returns the unique name of the app in its namespace."""
+        metadata: dict[str, Any] = self.resource["metadata"]
+        name: str = metadata["name"]
+        return metadata["labels"][LABEL_UNIQUE_NAME] if self.is_plain() else name
+
+    def __str__(self) -> str:
+        import yaml
+
+        from torchx.util.redact import redact_data
+
+        dumper = getattr(yaml, "CDumper", yaml.Dumper)
+        objects = redact_data(sanitize_for_serialization([self.resource, *self.dependents]))
+        return (
+            yaml.dump_all(objects, Dumper=dumper)
+            if self.dependents
+            else yaml.dump(objects[0], Dumper=dumper)
+        )
+
+    __repr__ = __str__

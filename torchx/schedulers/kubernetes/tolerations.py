@@ -1,0 +1,38 @@
+"""Reads tolerations as ``kubectl taint`` writes taints. No I/O."""
+
+from __future__ import annotations
+
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def parse_toleration(text: str) -> dict[str, str]:
+    """Reads a toleration.
+
+    Args:
+        text: ``key=value:Effect``; without a value any value is tolerated, without an effect all
+            effects are. ``*`` tolerates all taints.
+
+    Returns:
+        The arguments of a ``V1Toleration``.
+
+    Raises:
+        ValueError: The text has another form.
+
+    Example:
+        >>> parse_toleration("dedicated=ml:NoSchedule")
+        {'key': 'dedicated', 'operator': 'Equal', 'value': 'ml', 'effect': 'NoSchedule'}
+    """
+    pair, colon, effect = text.strip().partition(":")
+    key, equals, value = pair.partition("=")
+    if not key or (colon and effect not in _EFFECTS):
+        raise ValueError(
+            f"`{text}` is no toleration: write it as key=value:Effect or key:Effect, where the"
+            f" effect is one of {', '.join(_EFFECTS)}"
+        )
+    toleration = {} if key == "*" else {"key": key}
+    toleration["operator"] = "Equal" if equals else "Exists"
+    if equals:
+        toleration["value"] = value
+    if effect:
+        toleration["effect"] = effect
+    return toleration
