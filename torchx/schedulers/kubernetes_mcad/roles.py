@@ -1,0 +1,210 @@
+"""Reads roles from the items of an AppWrapper. Pure, and total.
+
+What comes from an API server is turned into what the role was made of. Anything else is handed on
+as it is, which programs written for earlier releases count on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from torchx.schedulers.kubernetes.labels import ANNOTATION_ROLE_NAME, LABEL_ROLE_NAME
+from torchx.schedulers.kubernetes.pod import PLACEHOLDER_FIELD_PATH
+from torchx.specs.api import BindMount, DeviceMount, Resource, Role, VolumeMount
+from torchx.specs.mounts import ConfigMapMount, Mount, SecretMount
+
+_QUANTITY = re.compile(r"(?P<number>[0-9.]+)(?P<unit>[A-Za-z]*)")
+_UNITS = {
+    "": 1,
+    "m": 1e-3,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
+_NO_DEVICES = ("cpu", "memory", "ephemeral-storage")
+_SHM = "dshm"
+
+
+def get_role_information(generic_items: Iterable[Mapping[str, Any]]) -> dict[str, Role]:
+    """Reads the roles of an app.
+
+    Args:
+        generic_items: The items of its AppWrapper. Those without a label for the role, such as
+            its service, are left out.
+
+    Returns:
+        Role by name. What an item does not tell has its default.
+    """
+    roles: dict[str, Role] = {}
+    for item in generic_items:
+        template = item.get("generictemplate")
+        name = role_name_of(template)
+        if name is None:
+            continue
+        if name not in roles:
+            roles[name] = Role(name, image="", num_replicas=0)
+            _fill(roles[name], _first_container(template), template)
+        roles[name].num_replicas += 1
+    return roles
+
+
+def role_name_of(template: Any) -> str | None:
+    """Names the role that a pod is a replica of.
+
+    Args:
+        template: The pod, or any other object.
+
+    Returns:
+        The name; ``None`` if it is no replica.
+    """
+    metadata = template.get("metadata") if isinstance(template, Mapping) else None
+    labels = metadata.get("labels") if isinstance(metadata, Mapping) else None
+    if not isinstance(labels, Mapping) or LABEL_ROLE_NAME not in labels:
+        return None
+    annotations: Any = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    name: str = (annotations or {}).get(ANNOTATION_ROLE_NAME) or labels[LABEL_ROLE_NAME]
+    return name
+
+
+def _first_container(template: Any) -> Mapping[str, Any]:
+    containers = (template.get("spec") or {}).get("containers") or [{}]
+    first: Mapping[str, Any] = containers[0]
+    return first
+
+
+def _fill(role: Role, container: Mapping[str, Any], template: Mapping[str, Any]) -> None:
+    """Fills in fields in a fixed order, up to the first that is not there."""
+    # What is pinned for other shapes than those of the API is that values stay as they are.
+    is_of_api = isinstance(container.get("env"), list)
+    for key, fill in _FIELDS:
+        if key not in container:
+            return
+        if not fill(role, container[key], template, is_of_api):
+            return
+
+
+def _fill_image(role: Role, image: Any, template: Mapping[str, Any], is_of_api: bool) -> bool:
+    role.image = image
+    return True
+
+
+def _fill_command(role: Role, command: Any, template: Mapping[str, Any], is_of_api: bool) -> bool:
+    if is_of_api and command:
+        role.entrypoint, *role.args = command
+    else:
+        role.args = command
+    return True
+
+
+def _fill_env(role: Role, env: Any, template: Mapping[str, Any], is_of_api: bool) -> bool:
+    role.env = {item.get("name", ""): _value(item) for item in env} if is_of_api else env
+    return True
+
+
+def _fill_resource(
+    role: Role, resources: Any, template: Mapping[str, Any], is_of_api: bool
+) -> bool:
+    vars(role)["resources"] = resources
+    requests = resources.get("requests") or {}
+    # Less is requested than the role asked for: the limit is what it asked for.
+    asked = {**requests, **(resources.get("limits") or {})} if is_of_api else requests
+    if "cpu" not in asked or "memory" not in asked:
+        return False
+    gpu = next((key for key in asked if "gpu" in key), None)
+    if not is_of_api:
+        role.resource = Resource(
+            cpu=asked["cpu"], gpu=asked[gpu] if gpu else -1, memMB=asked["memory"]
+        )
+        return True
+    cpus, gpus = quantity(asked["cpu"]), quantity(asked[gpu]) if gpu else -1
+    role.resource = Resource(
+        cpu=int(cpus) if cpus == int(cpus) else cpus,  # type: ignore[arg-type] # half a CPU
+        gpu=int(gpus),
+        memMB=int(quantity(asked["memory"]) / 1e6),
+        devices={
+            key: int(quantity(count))
+            for key, count in asked.items()
+            if key not in _NO_DEVICES and key != gpu
+        },
+    )
+    return True
+
+
+def _fill_ports(role: Role, ports: Any, template: Mapping[str, Any], is_of_api: bool) -> bool:
+    if is_of_api:
+        ports = {str(port.get("name", "")): port.get("containerPort", 0) for port in ports}
+    role.port_map = ports
+    return True
+
+
+def _fill_mounts(role: Role, mounts: Any, template: Mapping[str, Any], is_of_api: bool) -> bool:
+    role.mounts = list(_mounts(mounts, template)) if is_of_api else mounts
+    return True
+
+
+_FIELDS = (
+    ("image", _fill_image),
+    ("command", _fill_command),
+    ("env", _fill_env),
+    ("resources", _fill_resource),
+    ("ports", _fill_ports),
+    ("volumeMounts", _fill_mounts),
+)
+
+
+def quantity(text: Any) -> float:
+    """Reads a quantity of Kubernetes.
+
+    Args:
+        text: The quantity, such as ``900m``, ``1976M`` or ``2``.
+
+    Returns:
+        The number, in units of one; -1 if it is no quantity.
+    """
+    found = _QUANTITY.fullmatch(str(text))
+    if found is None or found["unit"] not in _UNITS:
+        return -1
+    try:
+        return float(found["number"]) * _UNITS[found["unit"]]
+    except ValueError:
+        return -1
+
+
+def _value(variable: Mapping[str, Any]) -> str:
+    field = (variable.get("valueFrom") or {}).get("fieldRef") or {}
+    path = field.get("fieldPath")
+    return f"{PLACEHOLDER_FIELD_PATH}{path}" if path else str(variable.get("value") or "")
+
+
+def _mounts(mounts: Iterable[Mapping[str, Any]], template: Mapping[str, Any]) -> Iterator[Mount]:
+    listed = (template.get("spec") or {}).get("volumes") or ()
+    volumes = {volume.get("name"): volume for volume in listed}
+    for mount in mounts:
+        volume = volumes.get(mount.get("name")) or {}
+        if mount.get("name") == _SHM:
+            continue
+        made = _mount(volume, str(mount.get("mountPath") or ""), bool(mount.get("readOnly")))
+        if made is not None:
+            yield made
+
+
+def _mount(volume: Mapping[str, Any], path: str, read_only: bool) -> Mount | None:
+    host_path = (volume.get("hostPath") or {}).get("path")
+    if host_path and host_path.startswith("/dev/"):
+        return DeviceMount(host_path, path, permissions="r" if read_only else "rwm")
+    if host_path:
+        return BindMount(host_path, path, read_only)
+    if "persistentVolumeClaim" in volume:
+        return VolumeMount(volume["persistentVolumeClaim"].get("claimName", ""), path, read_only)
+    if "secret" in volume:
+        return SecretMount(volume["secret"].get("secretName", ""), path)
+    if "configMap" in volume:
+        return ConfigMapMount(volume["configMap"].get("name", ""), path)
+    return None
