@@ -7,11 +7,11 @@ app, whoever submitted it.
 from __future__ import annotations
 
 import copy
+import json
 import logging
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from torchx.schedulers.api import AppDef, AppDryRunInfo, Scheduler, runopts
+from torchx.schedulers.api import AppDef, AppDryRunInfo, runopts
 from torchx.schedulers.ids import make_unique
 from torchx.schedulers.kubernetes import submit, validation
 from torchx.schedulers.kubernetes.job import KubernetesJob
@@ -26,6 +26,7 @@ from torchx.schedulers.kubernetes.labels import (
     LABEL_VERSION,
     pod_labels,
 )
+from torchx.schedulers.kubernetes.logs import prefix_container_name
 from torchx.schedulers.kubernetes.models import sanitize_for_serialization
 from torchx.schedulers.kubernetes.names import app_id_of, check_app
 from torchx.schedulers.kubernetes.options import Opts, options_of, plain_settings, pod_settings
@@ -45,16 +46,19 @@ from torchx.schedulers.kubernetes.retries import (
     unmet_by_plain,
     warn_of_volcano_retries,
 )
+from torchx.schedulers.kubernetes.states import JOB_STATE, TASK_STATE
 from torchx.schedulers.kubernetes.volcano import make_volcano_job
+from torchx.schedulers.kubernetes.watching import WatchingScheduler
 from torchx.util.strings import normalize_str
 from torchx.workspace.docker_workspace import DockerWorkspaceMixin
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from kubernetes.client import ApiClient, CustomObjectsApi
+    from kubernetes.client import ApiClient, ApiException
 
 __all__ = [
     "ANNOTATION_ISTIO_SIDECAR",
+    "JOB_STATE",
     "LABEL_APP_NAME",
     "LABEL_INSTANCE_TYPE",
     "LABEL_KUBE_APP_NAME",
@@ -68,6 +72,7 @@ __all__ = [
     "RESERVED_MEMMB",
     "RESERVED_MILLICPU",
     "RETRY_POLICIES",
+    "TASK_STATE",
     "KubernetesJob",
     "KubernetesOpts",
     "KubernetesScheduler",
@@ -79,6 +84,7 @@ __all__ = [
     "make_unique",
     "normalize_str",
     "pod_labels",
+    "prefix_container_name",
     "role_to_pod",
     "sanitize_for_serialization",
 ]
@@ -140,7 +146,7 @@ def _with_own_roles(app: AppDef) -> AppDef:
     return own
 
 
-class KubernetesScheduler(DockerWorkspaceMixin, Scheduler[Opts]):
+class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
     """Runs apps on a Kubernetes cluster.
 
     Args:
@@ -231,31 +237,13 @@ class KubernetesScheduler(DockerWorkspaceMixin, Scheduler[Opts]):
         given = (dryrun_info._cfg or {}).get("namespace")
         return str(given) if given else "default"
 
-    def _api_client(self) -> ApiClient:
-        if self._client is None:
-            from kubernetes import client, config
-
-            configuration = client.Configuration()
-            try:
-                config.load_incluster_config(client_configuration=configuration)
-            except config.ConfigException:
-                try:
-                    config.load_kube_config(client_configuration=configuration)
-                except config.ConfigException as error:
-                    warnings.warn(f"failed to load kube config: {error}", stacklevel=2)
-            self._client = client.ApiClient(configuration)
-        return self._client
-
-    def _custom_objects_api(self) -> CustomObjectsApi:
-        from kubernetes import client
-
-        return client.CustomObjectsApi(self._api_client())
-
-    def _get_active_context(self) -> dict[str, Any]:
-        from kubernetes import config
-
-        context: dict[str, Any] = config.list_kube_config_contexts()[1]
-        return context
+    def _get_job_name_from_exception(self, e: ApiException) -> str | None:
+        try:
+            name: str = json.loads(e.body)["details"]["name"]
+        except Exception:
+            logger.exception("the cluster does not say which job it means")
+            return None
+        return name
 
 
 def create_scheduler(
@@ -275,6 +263,4 @@ def create_scheduler(
     Returns:
         The scheduler.
     """
-    return KubernetesScheduler(  # type: ignore[abstract] # its other half is another change
-        session_name, client=client, docker_client=docker_client
-    )
+    return KubernetesScheduler(session_name, client=client, docker_client=docker_client)

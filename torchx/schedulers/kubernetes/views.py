@@ -1,0 +1,166 @@
+"""What is known about the pods of a replica: by watches where that is allowed, else by asking."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torchx.schedulers.kubernetes import parse_volcano, paths, plain_apps, volcano_apps
+from torchx.schedulers.kubernetes.errors import KubernetesError
+from torchx.schedulers.kubernetes.labels import clean_label_value
+from torchx.schedulers.kubernetes.parse import Job
+from torchx.schedulers.kubernetes.pods import LABEL_VOLCANO_JOB, Pod, read_pod, read_pods
+from torchx.schedulers.kubernetes.watch import Listing
+from torchx.schedulers.kubernetes.wire import Json
+from torchx.specs.api import AppState, is_terminal
+
+if TYPE_CHECKING:
+    from torchx.schedulers.kubernetes.apps import Apps
+
+log: logging.Logger = logging.getLogger(__name__)
+
+_POLL_S = 2.0
+_FRESH_S = 1.0
+
+
+def pods_listing(namespace: str, selector: str) -> Listing[Pod]:
+    """Describes the list of the pods of an app.
+
+    Args:
+        namespace: Its namespace.
+        selector: Selects its pods.
+
+    Returns:
+        The list.
+    """
+    return Listing(
+        path=paths.pods(namespace),
+        what=f"pods in namespace {namespace}",
+        selector=selector,
+        read=read_pod,
+        app_of=lambda item: "",
+    )
+
+
+class ReplicaView:
+    """The pods of one replica, and whether its app has ended.
+
+    Args:
+        apps: All apps.
+        namespace: Namespace of the app.
+        name: Unique name of the app.
+        is_volcano: True for a Volcano Job, false for plain Jobs.
+        belongs: Tells whether a pod belongs to the replica.
+        watches: Learn of changes by watches; otherwise ask once.
+    """
+
+    def __init__(
+        self,
+        apps: Apps,
+        namespace: str,
+        name: str,
+        *,
+        is_volcano: bool,
+        belongs: Callable[[Pod], bool],
+        watches: bool,
+    ) -> None:
+        self._apps = apps
+        self._namespace = namespace
+        self._name = name
+        self._is_volcano = is_volcano
+        self._belongs = belongs
+        self._watches = watches
+        selector = f"{LABEL_VOLCANO_JOB}={name}" if is_volcano else paths.of_app(name)
+        self._listing = pods_listing(namespace, selector)
+        self._count = 0
+        self._asked: list[Pod] = []
+        self._asked_at_s = float("-inf")
+
+    def pods(self) -> Sequence[Pod]:
+        """Tells which pods the replica has.
+
+        Returns:
+            Its pods, the oldest first.
+
+        Raises:
+            KubernetesError: The server refuses or does not answer.
+        """
+        if self._watches:
+            try:
+                found, self._count = self._apps.watches.of(
+                    self._apps.wire(), self._listing
+                ).objects()
+            except KubernetesError as error:
+                self._ask_from_now_on(error)
+            else:
+                pods = sorted(found.values(), key=lambda pod: (pod.created, pod.name))
+                return [pod for pod in pods if self._belongs(pod)]
+        if time.monotonic() - self._asked_at_s > _FRESH_S:
+            answer = self._apps.wire().get(
+                self._listing.path,
+                f"list {self._listing.what}",
+                labelSelector=self._listing.selector,
+            )
+            self._asked = read_pods(answer.get("items") or ())
+            self._asked_at_s = time.monotonic()
+        return [pod for pod in self._asked if self._belongs(pod)]
+
+    def is_over(self) -> bool:
+        """Tells whether the app has ended, or is gone.
+
+        Returns:
+            True if it has.
+
+        Raises:
+            KubernetesError: The server refuses or does not answer.
+        """
+        listing: Listing[Any] = (
+            volcano_apps.jobs_listing(self._namespace)
+            if self._is_volcano
+            else plain_apps.jobs_listing(self._namespace)
+        )
+        if self._watches:
+            try:
+                found, _ = self._apps.watches.of(self._apps.wire(), listing).objects()
+            except KubernetesError as error:
+                self._ask_from_now_on(error)
+            else:
+                return self._is_over(found)
+        answer = self._apps.wire().get(
+            listing.path,
+            f"list {listing.what}",
+            **({"labelSelector": listing.selector} if listing.selector else {}),
+        )
+        return self._is_over(
+            {item["metadata"]["name"]: listing.read(item) for item in answer.get("items") or ()}
+        )
+
+    def wait(self, timeout_s: float) -> None:
+        """Returns when a pod of the app has changed, or after a while.
+
+        Args:
+            timeout_s: Longest time to wait, in seconds.
+        """
+        if self._watches:
+            # That the app has ended is seen by another watch.
+            timeout_s = min(timeout_s, _FRESH_S)
+            self._apps.watches.of(self._apps.wire(), self._listing).wait(self._count, timeout_s)
+        else:
+            time.sleep(min(timeout_s, _POLL_S))
+
+    def _is_over(self, found: dict[str, Any]) -> bool:
+        if self._is_volcano:
+            job: Json | None = found.get(self._name)
+            state = parse_volcano.state_of(job) if job is not None else AppState.CANCELLED
+            return is_terminal(state or AppState.PENDING)
+        name = clean_label_value(self._name)
+        jobs: list[Job] = [job for job in found.values() if job.app == name]
+        return plain_apps.is_over(jobs)
+
+    def _ask_from_now_on(self, error: KubernetesError) -> None:
+        if error.transient:
+            raise error
+        log.debug("asking instead of watching: %s", error)
+        self._watches = False

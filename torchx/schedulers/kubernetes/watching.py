@@ -1,0 +1,187 @@
+"""The half of the scheduler ``kubernetes`` that looks at apps: states, logs, ends."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Scheduler, Stream
+from torchx.schedulers.kubernetes import access, logs
+from torchx.schedulers.kubernetes.apps import Apps
+from torchx.specs.api import CfgVal, UnknownAppException, make_app_handle
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient, CustomObjectsApi
+
+T = TypeVar("T")
+
+
+class WatchingScheduler(Scheduler[T]):
+    """Answers for apps that are Volcano Jobs or plain Jobs, whoever submitted them.
+
+    Attributes:
+        context: Context of the kubeconfig; ``None`` is the current one.
+    """
+
+    context: str | None = None
+    _client: ApiClient | None = None
+
+    def describe(self, app_id: str) -> DescribeAppResponse | None:
+        """Tells what is known about an app, with a number of requests that does not grow.
+
+        Args:
+            app_id: Its id, ``namespace:name``.
+
+        Returns:
+            Its description; ``None`` if there is no such app.
+
+        Raises:
+            ValueError: That is no id of an app.
+            KubernetesError: The cluster refuses (an ``ApiException``, too) or does not answer.
+        """
+        return self._apps().describe(app_id)
+
+    def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, DescribeAppResponse]:
+        """Describes apps with two requests per namespace.
+
+        Args:
+            app_ids: Their ids.
+
+        Returns:
+            Description by id, without what only pods tell; unknown apps are left out.
+
+        Raises:
+            KubernetesError: The cluster refuses (an ``ApiException``, too) or does not answer.
+        """
+        return self._apps().describe_many(app_ids)
+
+    def list(self, cfg: Mapping[str, CfgVal] | None = None) -> builtins.list[ListAppResponse]:
+        """Lists the Volcano Jobs of a namespace, and the apps that are plain Jobs.
+
+        Args:
+            cfg: May name the ``namespace``; by default that of the current context.
+
+        Returns:
+            One entry per app.
+
+        Raises:
+            KubernetesError: The cluster refuses (an ``ApiException``, too) or does not answer.
+        """
+        given = (cfg or {}).get("namespace")
+        return self._apps().list_apps(str(given) if given else self._own_namespace())
+
+    def exists(self, app_id: str) -> bool:
+        """Tells whether the cluster knows an app, with two requests at most.
+
+        Args:
+            app_id: Its id.
+
+        Returns:
+            True if it does.
+
+        Raises:
+            KubernetesError: The cluster refuses (an ``ApiException``, too) or does not answer.
+        """
+        return self._apps().find(app_id) is not None
+
+    def wait_for_change(self, app_id: str, timeout_s: float) -> None:
+        """Returns when an app may have changed; all apps are waited for with one watch.
+
+        Args:
+            app_id: Its id.
+            timeout_s: Longest time to wait, in seconds.
+        """
+        if self._apps().volcano.is_real():
+            self._apps().wait_for_change(app_id, timeout_s)
+        else:
+            super().wait_for_change(app_id, timeout_s)
+
+    def log_iter(
+        self,
+        app_id: str,
+        role_name: str,
+        k: int = 0,
+        regex: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        should_tail: bool = False,
+        streams: Stream | None = None,
+    ) -> Iterable[str]:
+        r"""Reads the log of one replica: of all its attempts, and of all their containers.
+
+        Lines of a Volcano Job begin with the time at which the node got them.
+
+        Args:
+            app_id: Id of the app.
+            role_name: Name of the role.
+            k: Number of the replica within the role.
+            regex: Keep only lines in which this is found.
+            since: Keep only what was written from then on; without a time zone, of the local clock.
+            until: Keep only what was written before then, likewise.
+            should_tail: Go on until the app has ended.
+            streams: Which output; nodes keep both as one.
+
+        Returns:
+            The lines with their ``\n``, which the last one may lack.
+
+        Raises:
+            ValueError: One output alone is asked for.
+            UnknownAppException: There is no such app.
+            NoSuchReplicaError: The app has no such replica.
+            KubernetesError: The cluster refuses (an ``ApiException``, too) or does not answer.
+        """
+        query = logs.LogQuery(role_name, k, regex, since, until, should_tail, streams)
+        if logs.uses_published_calls(self._api_client()):
+            from kubernetes import client
+
+            return logs.published_lines(client.CoreV1Api(self._api_client()), app_id, query)
+        stream = logs.open_log(self._apps(), app_id, query)
+        if stream is None:
+            raise UnknownAppException(make_app_handle(self.backend, self.session_name, app_id))
+        return stream
+
+    def close(self) -> None:
+        """Ends what watches the cluster. Repeatable."""
+        if "_apps_made" in vars(self):
+            self._apps().close()
+        super().close()
+
+    def _cancel_existing(self, app_id: str) -> None:
+        self._apps().cancel(app_id)
+
+    def _delete_existing(self, app_id: str) -> None:
+        self._apps().delete(app_id)
+
+    def _apps(self) -> Apps:
+        # Not set by the constructor, which not every subclass out there calls.
+        if "_apps_made" not in vars(self):
+            vars(self)["_apps_made"] = Apps(
+                lambda: self._api_client(), lambda: self._custom_objects_api()
+            )
+        apps: Apps = vars(self)["_apps_made"]
+        return apps
+
+    def _api_client(self) -> ApiClient:
+        if self._client is None:
+            self._client = access.load_client(self.context)
+        return self._client
+
+    def _custom_objects_api(self) -> CustomObjectsApi:
+        from kubernetes import client
+
+        return client.CustomObjectsApi(self._api_client())
+
+    def _get_active_context(self) -> dict[str, Any]:
+        return access.active_context(self.context)
+
+    def _own_namespace(self) -> str:
+        from kubernetes.config import ConfigException
+
+        try:
+            context = self._get_active_context()
+        except ConfigException:
+            return access.pod_namespace() or "default"
+        namespace = (context.get("context") or {}).get("namespace")
+        return str(namespace) if namespace else "default"
