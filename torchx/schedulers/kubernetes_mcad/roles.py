@@ -50,7 +50,11 @@ def get_role_information(generic_items: Iterable[Mapping[str, Any]]) -> dict[str
             continue
         if name not in roles:
             roles[name] = Role(name, image="", num_replicas=0)
-            _fill(roles[name], _first_container(template), template)
+            container = _first_container(template)
+            _fill(roles[name], container)
+            # Other shapes come from programs that count on getting values as they are.
+            if isinstance(container.get("env"), list):
+                _convert(roles[name], container, template)
         roles[name].num_replicas += 1
     return roles
 
@@ -79,84 +83,59 @@ def _first_container(template: Any) -> Mapping[str, Any]:
     return first
 
 
-def _fill(role: Role, container: Mapping[str, Any], template: Mapping[str, Any]) -> None:
+def _fill(role: Role, container: Mapping[str, Any]) -> None:
     """Fills in fields in a fixed order, up to the first that is not there."""
-    # What is pinned for other shapes than those of the API is that values stay as they are.
-    is_of_api = isinstance(container.get("env"), list)
-    for key, fill in _FIELDS:
-        if key not in container:
-            return
-        if not fill(role, container[key], template, is_of_api):
-            return
+    if "image" not in container:
+        return
+    role.image = container["image"]
+    if "command" not in container:
+        return
+    role.args = container["command"]
+    if "env" not in container:
+        return
+    role.env = container["env"]
+    if "resources" not in container:
+        return
+    vars(role)["resources"] = container["resources"]
+    requests = container["resources"].get("requests") or {}
+    if "cpu" not in requests or "memory" not in requests:
+        return
+    gpus = [count for name, count in requests.items() if "gpu" in name]
+    role.resource = Resource(requests["cpu"], gpus[0] if gpus else -1, requests["memory"])
+    if "ports" not in container:
+        return
+    role.port_map = container["ports"]
+    if "volumeMounts" in container:
+        role.mounts = container["volumeMounts"]
 
 
-def _fill_image(role: Role, image: Any, template: Mapping[str, Any], is_of_api: bool) -> bool:
-    role.image = image
-    return True
-
-
-def _fill_command(role: Role, command: Any, template: Mapping[str, Any], is_of_api: bool) -> bool:
-    if is_of_api and command:
-        role.entrypoint, *role.args = command
-    else:
-        role.args = command
-    return True
-
-
-def _fill_env(role: Role, env: Any, template: Mapping[str, Any], is_of_api: bool) -> bool:
-    role.env = {item.get("name", ""): _value(item) for item in env} if is_of_api else env
-    return True
-
-
-def _fill_resource(
-    role: Role, resources: Any, template: Mapping[str, Any], is_of_api: bool
-) -> bool:
-    vars(role)["resources"] = resources
-    requests = resources.get("requests") or {}
+def _convert(role: Role, container: Mapping[str, Any], template: Mapping[str, Any]) -> None:
+    """Turns what an API server told into what the role was made of."""
+    if role.args:
+        role.entrypoint, *role.args = role.args
+    role.env = {item.get("name", ""): _value(item) for item in container["env"]}
+    resources = container.get("resources") or {}
     # Less is requested than the role asked for: the limit is what it asked for.
-    asked = {**requests, **(resources.get("limits") or {})} if is_of_api else requests
-    if "cpu" not in asked or "memory" not in asked:
-        return False
-    gpu = next((key for key in asked if "gpu" in key), None)
-    if not is_of_api:
-        role.resource = Resource(
-            cpu=asked["cpu"], gpu=asked[gpu] if gpu else -1, memMB=asked["memory"]
-        )
-        return True
-    cpus, gpus = quantity(asked["cpu"]), quantity(asked[gpu]) if gpu else -1
-    role.resource = Resource(
-        cpu=int(cpus) if cpus == int(cpus) else cpus,  # type: ignore[arg-type] # half a CPU
-        gpu=int(gpus),
-        memMB=int(quantity(asked["memory"]) / 1e6),
+    asked = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+    role.resource = _resource(asked)
+    ports = container.get("ports") or ()
+    role.port_map = {str(port.get("name", "")): port.get("containerPort", 0) for port in ports}
+    role.mounts = list(_mounts(container.get("volumeMounts") or (), template))
+
+
+def _resource(asked: Mapping[str, Any]) -> Resource:
+    gpu = next((name for name in asked if "gpu" in name), "")
+    cpus = quantity(asked.get("cpu"))
+    return Resource(
+        cpu=int(cpus) if cpus == int(cpus) else cpus,  # type: ignore[arg-type]  # half a CPU
+        gpu=int(quantity(asked.get(gpu))),
+        memMB=round(quantity(asked["memory"]) / 1e6) if "memory" in asked else -1,
         devices={
-            key: int(quantity(count))
-            for key, count in asked.items()
-            if key not in _NO_DEVICES and key != gpu
+            name: int(quantity(count))
+            for name, count in asked.items()
+            if name not in (*_NO_DEVICES, gpu)
         },
     )
-    return True
-
-
-def _fill_ports(role: Role, ports: Any, template: Mapping[str, Any], is_of_api: bool) -> bool:
-    if is_of_api:
-        ports = {str(port.get("name", "")): port.get("containerPort", 0) for port in ports}
-    role.port_map = ports
-    return True
-
-
-def _fill_mounts(role: Role, mounts: Any, template: Mapping[str, Any], is_of_api: bool) -> bool:
-    role.mounts = list(_mounts(mounts, template)) if is_of_api else mounts
-    return True
-
-
-_FIELDS = (
-    ("image", _fill_image),
-    ("command", _fill_command),
-    ("env", _fill_env),
-    ("resources", _fill_resource),
-    ("ports", _fill_ports),
-    ("volumeMounts", _fill_mounts),
-)
 
 
 def quantity(text: Any) -> float:
