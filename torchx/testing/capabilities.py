@@ -12,6 +12,7 @@ class Capability(Enum):
     """
 
     CANCEL_PENDING = "an app can be kept waiting for resources, and cancelled while it waits"
+    CANCELLED_LOG = "the log of a cancelled app can be read after its end"
     DELETE = "a deleted app is forgotten"
     DESCRIBE_ROLES = "another process is told the roles of an app and their numbers of replicas"
     ERROR_FILE = "the error file that a replica writes reaches the status of its app"

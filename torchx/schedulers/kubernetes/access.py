@@ -120,7 +120,7 @@ def active_context(context: str | None = None) -> dict[str, Any]:
     """
     from kubernetes import config
 
-    contexts, current = config.list_kube_config_contexts()
+    contexts, current = config.list_kube_config_contexts(**_kubeconfig())
     if context is None:
         found: dict[str, Any] = current
         return found
@@ -166,6 +166,12 @@ def proxy_for(host: str, configured: str | None) -> str | None:
     return proxies.get(url.scheme)
 
 
+def _kubeconfig() -> dict[str, str]:
+    """The client library reads the variable only once, when it is imported."""
+    path = os.environ.get("KUBECONFIG")
+    return {"config_file": path} if path else {}
+
+
 def _load(configuration: Configuration, context: str | None) -> Exception | None:
     from kubernetes import config
 
@@ -173,7 +179,9 @@ def _load(configuration: Configuration, context: str | None) -> Exception | None
         config.load_incluster_config(client_configuration=configuration)
 
     def kubeconfig() -> None:
-        config.load_kube_config(client_configuration=configuration, context=context)
+        config.load_kube_config(
+            client_configuration=configuration, context=context, **_kubeconfig()
+        )
 
     is_explicit = context is not None or os.environ.get("KUBECONFIG")
     error: Exception | None = None

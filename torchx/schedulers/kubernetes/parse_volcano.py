@@ -134,7 +134,7 @@ def describe(app_id: str, name: str, job: Json, gang: Gang) -> DescribeAppRespon
         The description.
     """
     status = job.get("status") or {}
-    if not status:
+    if not status and not (job.get("metadata") or {}).get("uid"):
         return DescribeAppResponse(app_id=app_id, state=AppState.UNKNOWN)
     # Just after its creation a Job has a state without phase.
     state = state_of(job) or AppState.PENDING

@@ -137,7 +137,7 @@ class VolcanoApps:
         Raises:
             KubernetesError: The server does not answer.
         """
-        if not job.get("status"):
+        if not job.get("status") and not (job.get("metadata") or {}).get("uid"):
             return parse_volcano.describe(app_id, name, job, Gang())
         tasks = tasks_of(name, job)
         pods, hosts = self._pods(namespace, name, tasks)
