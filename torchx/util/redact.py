@@ -8,9 +8,10 @@ run, a log line, an event and a stored record agree.
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torchx.util.secret_names import REDACTED, sounds_secret
@@ -27,6 +28,8 @@ __all__ = [
     "remember_secrets",
     "secrets_in",
 ]
+
+_Show = Callable[[str], str]
 
 _MAX_DEPTH = 32
 _MAX_REMEMBERED = 1000
@@ -171,7 +174,7 @@ def redact_args(args: Iterable[str]) -> list[str]:
     Returns:
         As many words, safe to show.
     """
-    return _words(args, ())
+    return _words(args, _shower(()))
 
 
 def redact_data(value: Any, secrets: Iterable[str] = ()) -> Any:
@@ -185,10 +188,15 @@ def redact_data(value: Any, secrets: Iterable[str] = ()) -> Any:
     Returns:
         A copy that is safe to show or to store. Tuples have become lists.
     """
-    return _redacted(value, _spellings([*secrets, *secrets_in(value)]), 0)
+    return _redacted(value, _shower(_spellings([*secrets, *secrets_in(value)])), 0)
 
 
-def _redacted(value: Any, spellings: tuple[str, ...], depth: int) -> Any:
+def _shower(spellings: tuple[str, ...]) -> _Show:
+    """Makes a function that redacts text; requests have the same texts for each replica."""
+    return functools.cache(lambda text: _text(text, spellings))
+
+
+def _redacted(value: Any, show: _Show, depth: int) -> Any:
     if depth > _MAX_DEPTH:
         return "..."
     if isinstance(value, Mapping):
@@ -196,20 +204,19 @@ def _redacted(value: Any, spellings: tuple[str, ...], depth: int) -> Any:
         return {
             key: REDACTED
             if key in hidden and _is_something(item)
-            else _redacted(item, spellings, depth + 1)
+            else _redacted(item, show, depth + 1)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
         if all(isinstance(item, str) for item in value):
-            return _words(value, spellings)
-        return [_redacted(item, spellings, depth + 1) for item in value]
-    return _text(value, spellings) if isinstance(value, str) else value
+            return _words(value, show)
+        return [_redacted(item, show, depth + 1) for item in value]
+    return show(value) if isinstance(value, str) else value
 
 
-def _words(words: Iterable[str], spellings: tuple[str, ...]) -> list[str]:
+def _words(words: Iterable[str], show: _Show) -> list[str]:
     return [
-        _text(head, spellings) if secret is None else head + REDACTED
-        for head, secret in _split_words(words)
+        show(head) if secret is None else head + REDACTED for head, secret in _split_words(words)
     ]
 
 

@@ -34,17 +34,15 @@ class KubernetesJob:
         name: str = metadata["name"]
         return metadata["labels"][LABEL_UNIQUE_NAME] if self.is_plain() else name
 
+    def data(self) -> list[dict[str, Any]]:
+        """Returns all objects as plain data."""
+        objects: Any = sanitize_for_serialization([self.resource, *self.dependents])
+        return list(objects)
+
     def __str__(self) -> str:
-        import yaml
-
         from torchx.util.redact import redact_data
+        from torchx.util.yaml_text import dump_yaml
 
-        dumper = getattr(yaml, "CDumper", yaml.Dumper)
-        objects = redact_data(sanitize_for_serialization([self.resource, *self.dependents]))
-        return (
-            yaml.dump_all(objects, Dumper=dumper)
-            if self.dependents
-            else yaml.dump(objects[0], Dumper=dumper)
-        )
+        return "---\n".join(map(dump_yaml, redact_data(self.data())))
 
     __repr__ = __str__

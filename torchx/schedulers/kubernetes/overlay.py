@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from torchx.schedulers.kubernetes.expansion import SLOT
@@ -14,6 +15,8 @@ from torchx.util.strings import normalize_str
 
 if TYPE_CHECKING:
     from kubernetes.client.models import V1Pod
+
+_IGNORED = ("apiVersion", "kind", "status")
 
 MAIN_CONTAINER = "main"
 """Name by which an overlay joins the container of any replica."""
@@ -69,11 +72,20 @@ def _names_of_main(role: Role) -> re.Pattern[str]:
 
 
 def _apply_pod_overlay(pod: V1Pod, overlay: dict[str, Any]) -> None:
+    """Changes a pod as an overlay says, see :func:`apply_to_pod`."""
+    apply_to_pod(pod, overlay)
+
+
+def apply_to_pod(pod: V1Pod, overlay: dict[str, Any]) -> list[str]:
     """Changes a pod as an overlay says.
 
     Args:
         pod: The pod; its spec and its metadata are replaced.
         overlay: The overlay; it is not changed.
+
+    Returns:
+        Paths of the fields that the installed package ``kubernetes`` does not know; they are
+        ignored.
 
     Raises:
         TypeError: A container meets a value of another kind.
@@ -84,3 +96,18 @@ def _apply_pod_overlay(pod: V1Pod, overlay: dict[str, Any]) -> None:
     changed = pod_from_data(data)
     pod.spec = changed.spec
     pod.metadata = changed.metadata
+    return list(_dropped(data, sanitize_for_serialization(changed), ""))
+
+
+def _dropped(given: Any, kept: Any, path: str) -> Iterator[str]:
+    """Finds the fields that one version of some data has beyond another."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        for key, value in given.items():
+            here = f"{path}.{key}" if path else str(key)
+            if key in kept:
+                yield from _dropped(value, kept[key], here)
+            elif value is not None and key not in _IGNORED:
+                yield here
+    elif isinstance(given, list) and isinstance(kept, list):
+        for number, (one, other) in enumerate(zip(given, kept, strict=False)):
+            yield from _dropped(one, other, f"{path}[{number}]")

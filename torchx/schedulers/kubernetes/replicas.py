@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torchx.schedulers.kubernetes.models import Models
-from torchx.schedulers.kubernetes.overlay import _apply_pod_overlay, addressed_to
+from torchx.schedulers.kubernetes.overlay import addressed_to, apply_to_pod
 from torchx.schedulers.kubernetes.pod import RESERVED_MEMMB, RESERVED_MILLICPU, role_to_pod
 from torchx.schedulers.kubernetes.tolerations import parse_toleration
 from torchx.settings import ENV_TORCHX_IMAGE
@@ -15,6 +17,8 @@ from torchx.specs.api import Role, macros
 
 if TYPE_CHECKING:
     from kubernetes.client.models import V1Pod
+
+logger = logging.getLogger(__name__)
 
 ENV_RANK0_HOST = "TORCHX_RANK0_HOST"
 
@@ -96,8 +100,22 @@ def make_pod(replica: Replica, settings: PodSettings, models: Models) -> V1Pod:
     _apply_settings(pod, settings, models)
     if replica.overlay:
         overlay = replica.values.substitute_all(replica.overlay)
-        _apply_pod_overlay(pod, addressed_to(overlay, replica.role, replica.container))
+        ignored = apply_to_pod(pod, addressed_to(overlay, replica.role, replica.container))
+        if ignored:
+            _report_ignored(replica.values.app_id, role.name, ", ".join(ignored))
     return pod
+
+
+@functools.lru_cache
+def _report_ignored(app_id: str, role_name: str, fields: str) -> None:
+    """Warns once for all replicas of a role."""
+    logger.warning(
+        "%s: the overlay of role `%s` sets what the installed package `kubernetes` does not know"
+        " and ignores: %s",
+        app_id,
+        role_name,
+        fields,
+    )
 
 
 def _apply_settings(pod: V1Pod, settings: PodSettings, models: Models) -> None:

@@ -1,27 +1,60 @@
-"""Checks a request before it is submitted: by the cluster."""
+"""Checks a request before it is submitted: by the cluster, or else by the schema of torchx."""
 
 from __future__ import annotations
 
+import json
+import logging
+import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from torchx.errors import BackendError
 from torchx.schedulers.kubernetes.job import KubernetesJob
 from torchx.schedulers.kubernetes.names import check_pod_name, host_name, volcano_pod_name
+from torchx.schedulers.kubernetes.schema import faults_of
 from torchx.schedulers.kubernetes.volcano import GROUP, PLURAL, VERSION
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient, CustomObjectsApi
+    from kubernetes.client import ApiClient, ApiException, CustomObjectsApi
+
+logger = logging.getLogger(__name__)
+
+_SPEC_IS_WRONG = (400, 409, 413, 422)
+_NO_CONFIGURATION = "there is no kubeconfig"
+_UNCONFIGURED_HOSTS = ("", "http://localhost", "http://localhost:80")
+
+
+class KubernetesAccessError(BackendError):
+    """A cluster does not let this user create jobs."""
+
+
+class VolcanoMissingError(BackendError):
+    """A job is for Volcano, which the cluster does not have."""
 
 
 class Cluster(Protocol):
-    """What there is of a cluster."""
+    """How a cluster is reached."""
 
     def _api_client(self) -> ApiClient: ...
 
     def _custom_objects_api(self) -> CustomObjectsApi: ...
 
 
+def check_names(job: KubernetesJob) -> None:
+    """Checks the names that pods, or their hosts, will have.
+
+    Args:
+        job: The request.
+
+    Raises:
+        ValueError: One is too long.
+    """
+    for name in _pod_names(job):
+        check_pod_name(name)
+
+
 def validate(job: KubernetesJob, namespace: str, cluster: Cluster) -> None:
-    """Checks a request.
+    """Checks whether a cluster would take a request; where none answers, the schema decides.
 
     Args:
         job: The request.
@@ -29,12 +62,21 @@ def validate(job: KubernetesJob, namespace: str, cluster: Cluster) -> None:
         cluster: The cluster.
 
     Raises:
-        ValueError: The cluster would refuse it.
+        ValueError: The request is wrong.
+        KubernetesAccessError: The user may not create such jobs.
+        VolcanoMissingError: The cluster has no Volcano.
     """
-    for name in _pod_names(job):
-        check_pod_name(name)
-    if not job.is_plain():
-        _dry_run_volcano(job, namespace, cluster)
+    check_names(job)
+    reason = _unanswered(lambda: _dry_run(job, namespace, cluster), cluster)
+    if reason is None:
+        return
+    logger.warning(
+        "no cluster could check the job (%s), it was checked by the schema that comes with torchx",
+        reason,
+    )
+    faults = faults_of(job.data())
+    if faults:
+        raise ValueError(f"Invalid job spec: {'; '.join(faults)}")
 
 
 def _pod_names(job: KubernetesJob) -> list[str]:
@@ -42,14 +84,12 @@ def _pod_names(job: KubernetesJob) -> list[str]:
     if not job.is_plain():
         tasks: list[dict[str, Any]] = job.resource["spec"]["tasks"]
         return [volcano_pod_name(name, task["name"], task["replicas"] - 1) for task in tasks]
-    jobs = [each for each in (job.resource, *job.dependents) if each["kind"] == "Job"]
-    return [host_name(each["metadata"]["name"], each["spec"]["completions"] - 1) for each in jobs]
+    jobs = [item for item in (job.resource, *job.dependents) if item["kind"] == "Job"]
+    return [host_name(item["metadata"]["name"], item["spec"]["completions"] - 1) for item in jobs]
 
 
-def _dry_run_volcano(job: KubernetesJob, namespace: str, cluster: Cluster) -> None:
-    from kubernetes.client.rest import ApiException
-
-    try:
+def _dry_run(job: KubernetesJob, namespace: str, cluster: Cluster) -> None:
+    if not job.is_plain():
         cluster._custom_objects_api().create_namespaced_custom_object(
             group=GROUP,
             version=VERSION,
@@ -58,5 +98,89 @@ def _dry_run_volcano(job: KubernetesJob, namespace: str, cluster: Cluster) -> No
             body=job.resource,
             dry_run="All",
         )
+        return
+    from kubernetes.client import BatchV1Api, CoreV1Api
+
+    client = cluster._api_client()
+    for item in (job.resource, *job.dependents):
+        if item["kind"] == "Service":
+            api = CoreV1Api(client)
+            api.create_namespaced_service(namespace=namespace, body=item, dry_run="All")
+        else:
+            jobs = BatchV1Api(client)
+            jobs.create_namespaced_job(namespace=namespace, body=item, dry_run="All")
+
+
+def _unanswered(dry_run: Callable[[], None], cluster: Cluster) -> str | None:
+    """Returns why no cluster said whether a request is right, or None if one did."""
+    from kubernetes.client import ApiException
+    from kubernetes.config import ConfigException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        with warnings.catch_warnings():
+            # That there is no configuration is said below, in one line.
+            warnings.simplefilter("ignore")
+            dry_run()
     except ApiException as error:
-        raise ValueError(f"Invalid job spec: {error.reason}") from error
+        return _refused(error, _is_configured(cluster))
+    except (ConfigException, HTTPError, OSError) as error:
+        return _one_line(error) if _is_configured(cluster) else _NO_CONFIGURATION
+    return None
+
+
+def _is_configured(cluster: Cluster) -> bool:
+    return cluster._api_client().configuration.host not in _UNCONFIGURED_HOSTS
+
+
+def _refused(error: ApiException, is_configured: bool) -> str:
+    """Raises if a cluster has refused a request; returns why it could not tell."""
+    message = _message(error)
+    if error.status in _SPEC_IS_WRONG:
+        raise ValueError(f"Invalid job spec: {message}") from error
+    if not is_configured:
+        return _NO_CONFIGURATION
+    if error.status == 401:
+        raise KubernetesAccessError(
+            f"the cluster does not accept the credentials: {message}",
+            hint="log in again, or see `kubectl config view` for the ones in use",
+        ) from error
+    if error.status == 403 and "cannot create resource" in message:
+        raise KubernetesAccessError(
+            f"the cluster does not let you create the job: {message}",
+            hint="ask for the right to create it, or set the run option namespace to one where"
+            " you have that",
+        ) from error
+    if error.status == 404 and not _is_status(error):
+        raise VolcanoMissingError(
+            "the cluster has no Volcano, which the run option `queue` asks for",
+            hint="leave `queue` out to run plain Jobs, or have Volcano installed:"
+            " https://volcano.sh/en/docs/installation",
+        ) from error
+    if error.status in (403, 404):
+        raise ValueError(f"Invalid job spec: {message}") from error
+    return message
+
+
+def _is_status(error: ApiException) -> bool:
+    return isinstance(_body(error), dict)
+
+
+def _body(error: ApiException) -> Any:
+    try:
+        return json.loads(error.body or "")
+    except ValueError:
+        return None
+
+
+def _message(error: ApiException) -> str:
+    """Returns the words of the cluster, which may be those of an admission webhook."""
+    body = _body(error)
+    message = body.get("message") if isinstance(body, dict) else None
+    return str(message or error.reason or f"HTTP {error.status}")
+
+
+def _one_line(error: BaseException) -> str:
+    # Errors of urllib3 hold those that they come from, at length.
+    reason = getattr(error, "reason", None) or error
+    return " ".join(str(reason).split())
