@@ -7,7 +7,6 @@ app, whoever submitted it.
 from __future__ import annotations
 
 import copy
-import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -238,12 +237,7 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
         return str(given) if given else "default"
 
     def _get_job_name_from_exception(self, e: ApiException) -> str | None:
-        try:
-            name: str = json.loads(e.body)["details"]["name"]
-        except Exception:
-            logger.exception("the cluster does not say which job it means")
-            return None
-        return name
+        return named_object(e, logger)
 
 
 def create_scheduler(

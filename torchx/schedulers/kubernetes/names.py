@@ -127,10 +127,22 @@ def check_app(app: AppDef, app_name: str) -> None:
     """
     if not app.roles:
         raise ValueError(f"the app `{app.name}` has no roles; give it at least one")
-    faults = [*_name_faults(app, app_name), *_port_faults(app.roles)]
+    faults = [*_name_faults(app, app_name), *port_faults(app.roles)]
     if faults:
         raise ValueError("; ".join(faults))
-    for role in app.roles:
+    check_variables(app.roles)
+
+
+def check_variables(roles: Iterable[Role]) -> None:
+    """Checks the variables of roles.
+
+    Args:
+        roles: The roles.
+
+    Raises:
+        TypeError: A variable is no text.
+    """
+    for role in roles:
         for name, value in role.env.items():
             if not isinstance(value, str):
                 raise TypeError(
@@ -166,7 +178,15 @@ def _name_faults(app: AppDef, app_name: str) -> Iterable[str]:
 _PORT_NAME = re.compile(r"(?!.*--)(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 
 
-def _port_faults(roles: Iterable[Role]) -> Iterable[str]:
+def port_faults(roles: Iterable[Role]) -> Iterable[str]:
+    """Finds what is wrong with the ports of roles.
+
+    Args:
+        roles: The roles.
+
+    Yields:
+        Sentences.
+    """
     for role in roles:
         for name, port in role.port_map.items():
             if not _PORT_NAME.fullmatch(name):

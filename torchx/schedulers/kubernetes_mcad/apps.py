@@ -123,7 +123,7 @@ class AppWrappers:
             if is_missing(error):
                 return None
             raise access_error(error) from error
-        return None if _is_deleted(app) else app
+        return None if parse.is_deleted(app) else app
 
     def describe(self, app_id: str) -> DescribeAppResponse | None:
         """Describes an app.
@@ -170,7 +170,7 @@ class AppWrappers:
             pods_of = self._pods_by_app(namespace)
             for app in self._list(namespace):
                 app_id = app_id_of(namespace, _name(app))
-                if app_id in wanted and not _is_deleted(app):
+                if app_id in wanted and not parse.is_deleted(app):
                     pods = pods_of.get(_name(app), {})
                     found[app_id] = parse.describe(app_id, app, pods)
             for app_id in wanted - found.keys():
@@ -192,7 +192,7 @@ class AppWrappers:
         Raises:
             KubernetesError: The server refuses (an ``ApiException``, too) or does not answer.
         """
-        apps = [app for app in self._list(namespace) if not _is_deleted(app)]
+        apps = [app for app in self._list(namespace) if not parse.is_deleted(app)]
         pods_of = self._pods_by_app(namespace) if apps else {}
         return [
             ListAppResponse(
@@ -333,20 +333,20 @@ def appwrappers_path(namespace: str) -> str:
     return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
 
 
-def apps_listing(namespace: str) -> Listing[bool]:
+def apps_listing(namespace: str) -> Listing[dict[str, Any]]:
     """Describes the list that is watched for changes of AppWrappers.
 
     Args:
         namespace: The namespace.
 
     Returns:
-        The list, of which nothing is kept but that it has changed.
+        The list, of which only what tells the state of an app is kept.
     """
     return Listing(
         path=appwrappers_path(namespace),
         what=f"AppWrappers in namespace {namespace}",
         selector="",
-        read=lambda item: not _is_deleted(item),
+        read=parse.without_pods,
         app_of=_name,
     )
 
@@ -377,10 +377,6 @@ def _vanished(app_id: str, pods: Mapping[str, Pod]) -> DescribeAppResponse | Non
         described.state = AppState.RUNNING
         described.msg = f"it was cancelled, and {len(ending)} of its pods have not ended yet"
     return described
-
-
-def _is_deleted(app: Json) -> bool:
-    return bool((app.get("metadata") or {}).get("deletionTimestamp"))
 
 
 def _name(app: Json) -> str:

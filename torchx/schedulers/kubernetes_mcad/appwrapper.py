@@ -6,9 +6,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from torchx.schedulers.kubernetes.models import Models
+from torchx.schedulers.kubernetes.names import check_variables, port_faults
 from torchx.schedulers.kubernetes_mcad.names import pod_group_name
 from torchx.schedulers.kubernetes_mcad.options import REQUEUE_AFTER_S
-from torchx.schedulers.kubernetes_mcad.pods import PodSettings, object_labels, replica_pods
+from torchx.schedulers.kubernetes_mcad.pods import Settings, object_labels, replica_pods
 from torchx.specs.api import AppDef, RetryPolicy, Role
 
 if TYPE_CHECKING:
@@ -25,16 +26,13 @@ DEFAULT_PORT = 29500
 """Port of the service of an app that names none."""
 
 
-def make_appwrapper(
-    app: AppDef, app_id: str, settings: PodSettings, priority: int | None = None
-) -> dict[str, Any]:
+def make_appwrapper(app: AppDef, app_id: str, settings: Settings) -> dict[str, Any]:
     """Makes the AppWrapper of an app.
 
     Args:
         app: The app, which was checked.
         app_id: Its unique name.
-        settings: What the run options say about pods.
-        priority: Priority in the queue of MCAD.
+        settings: What the run options say.
 
     Returns:
         The AppWrapper, with model objects inside.
@@ -53,15 +51,19 @@ def make_appwrapper(
     items += [_item(pod) for pod in replica_pods(app, app_id, settings, models)]
     items.append(_item(service(app, app_id, settings.namespace, service_port(app), models)))
     spec: dict[str, Any] = {"resources": {"GenericItems": items}}
-    if priority is not None:
-        spec["priority"] = priority
+    if settings.priority is not None:
+        spec["priority"] = settings.priority
     retries = min(role.max_retries for role in app.roles)
     if retries > 0:
-        enable_retry(spec, retries, sum(role.num_replicas for role in app.roles))
+        total = sum(role.num_replicas for role in app.roles)
+        enable_retry(spec, retries, total, settings.requeue_after_s)
+    metadata: dict[str, Any] = {"name": app_id, "namespace": settings.namespace}
+    if settings.quota_labels:
+        metadata["labels"] = dict(settings.quota_labels)
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "AppWrapper",
-        "metadata": {"name": app_id, "namespace": settings.namespace},
+        "metadata": metadata,
         "spec": spec,
     }
 
@@ -89,6 +91,29 @@ def enable_retry(
             "maxNumRequeuings": appwrapper_retries,
         },
     }
+
+
+def check_app(app: AppDef) -> None:
+    """Checks what has to be right for an app to become an AppWrapper.
+
+    Args:
+        app: The app.
+
+    Raises:
+        ValueError: Kubernetes cannot run it. All faults are told.
+        TypeError: A variable is no text.
+    """
+    if not app.roles:
+        raise ValueError(f"the app `{app.name}` has no roles; give it at least one")
+    faults = [
+        f"role {role.name!r} has {role.num_replicas} replicas; give it at least one"
+        for role in app.roles
+        if role.num_replicas < 1
+    ]
+    faults += port_faults(role for role in app.roles if role.port_map)
+    if faults:
+        raise ValueError("; ".join(faults))
+    check_variables(app.roles)
 
 
 def unmet_retries(app: AppDef) -> dict[str, str]:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from torchx.schedulers.kubernetes.labels import clean_label_value
 from torchx.schedulers.structured_opts import IS_EXTENSION, StructuredOpts
 from torchx.specs.api import CfgVal
 
@@ -78,6 +79,12 @@ def options_of(cfg: Mapping[str, CfgVal]) -> Opts:
         raise ValueError(
             f"the run option `requeue_after_s` must be at least 1, not {opts.requeue_after_s}"
         )
+    for key, value in (opts.quota_labels or {}).items():
+        if clean_label_value(value) != value:
+            raise ValueError(
+                f"the run option `quota_labels` has for `{key}` the value `{value}`, which is no"
+                " value of a label: it takes letters, digits and inner dashes, dots and underscores"
+            )
     if opts.image_secret is not None and opts.service_account is not None:
         warnings.warn(
             "both `image_secret` and `service_account` are given: the service account may have a"

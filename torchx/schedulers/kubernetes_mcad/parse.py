@@ -89,6 +89,44 @@ def replicas_of(app: Json) -> list[Replica]:
     return sorted(found, key=lambda replica: (order[replica.role], replica.index))
 
 
+def is_deleted(app: Json) -> bool:
+    """Tells whether somebody has deleted an AppWrapper, which may take a while.
+
+    Args:
+        app: The AppWrapper.
+
+    Returns:
+        True if so.
+    """
+    return bool(_dict(app, "metadata").get("deletionTimestamp"))
+
+
+def without_pods(app: Json) -> dict[str, Any]:
+    """Takes from an AppWrapper what tells the state of its app, which is much less than all.
+
+    Args:
+        app: The AppWrapper.
+
+    Returns:
+        An AppWrapper whose items have names and labels only.
+    """
+    items = []
+    for item in items_of(app):
+        template = item.get("generictemplate")
+        if isinstance(template, Mapping) and role_name_of(template) is not None:
+            kept = {"kind": template.get("kind"), "metadata": template["metadata"]}
+            items.append({"generictemplate": kept})
+    spec = _dict(app, "spec")
+    return {
+        "metadata": app.get("metadata"),
+        "spec": {
+            "resources": {"GenericItems": items},
+            "schedulingSpec": spec.get("schedulingSpec"),
+        },
+        "status": app.get("status"),
+    }
+
+
 def get_appwrapper_status(app: Json) -> AppState:
     """Tells the state of an app from its AppWrapper alone.
 

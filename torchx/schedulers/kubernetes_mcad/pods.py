@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from torchx.schedulers.kubernetes.models import Models, filled
 from torchx.schedulers.kubernetes.overlay import _apply_pod_overlay, addressed_to, overlay_of
 from torchx.schedulers.kubernetes.replicas import ENV_RANK0_HOST
 from torchx.schedulers.kubernetes_mcad.names import hosts_variable, pod_group_name, pod_name
+from torchx.schedulers.kubernetes_mcad.options import REQUEUE_AFTER_S
 from torchx.specs.api import AppDef, Role, macros
 
 if TYPE_CHECKING:
@@ -26,16 +27,19 @@ ANNOTATION_NETWORK = "k8s.v1.cni.cncf.io/networks"
 
 
 @dataclass
-class PodSettings:
-    """What the run options say about pods.
+class Settings:
+    """What the run options say about an app.
 
     Attributes:
-        namespace: Their namespace.
-        service_account: Service account; ``None`` for that of the namespace.
-        image_secret: Name of the secret to pull the image with.
-        coscheduler_name: Scheduler that starts them.
-        priority_class_name: Priority class.
-        network: Additional network.
+        namespace: Namespace of its objects.
+        service_account: Service account of pods; ``None`` for that of the namespace.
+        image_secret: Name of the secret to pull images with.
+        coscheduler_name: Scheduler that starts all pods of a role together.
+        priority_class_name: Priority class of pods.
+        network: Additional network of pods.
+        priority: Priority in the queue of MCAD.
+        quota_labels: Labels by which MCAD finds the quota to charge.
+        requeue_after_s: Seconds after which MCAD looks whether it has to be started again.
     """
 
     namespace: str
@@ -44,6 +48,9 @@ class PodSettings:
     coscheduler_name: str | None = None
     priority_class_name: str | None = None
     network: str | None = None
+    priority: int | None = None
+    quota_labels: Mapping[str, str] | None = None
+    requeue_after_s: int = REQUEUE_AFTER_S
 
 
 def object_labels(app: AppDef, app_id: str) -> dict[str, str]:
@@ -92,7 +99,7 @@ def make_pod(
     name: str,
     app_id: str,
     role: Role,
-    settings: PodSettings,
+    settings: Settings,
     hosts: dict[str, str],
     models: Models | None = None,
 ) -> V1Pod:
@@ -144,7 +151,7 @@ def host_of(app_id: str, role_idx: int, replica_id: int) -> str:
 
 
 def replica_pods(
-    app: AppDef, app_id: str, settings: PodSettings, models: Models
+    app: AppDef, app_id: str, settings: Settings, models: Models
 ) -> Iterator[V1Pod]:
     """Makes the pods of all replicas.
 
@@ -182,7 +189,7 @@ class _Templates:
     """
 
     def __init__(
-        self, app: AppDef, app_id: str, role_idx: int, settings: PodSettings, models: Models
+        self, app: AppDef, app_id: str, role_idx: int, settings: Settings, models: Models
     ) -> None:
         self._app_id, self._role_idx, self._role = app_id, role_idx, app.roles[role_idx]
         self._settings, self._models = settings, models

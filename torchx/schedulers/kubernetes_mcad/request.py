@@ -20,12 +20,15 @@ class KubernetesMCADJob:
     images_to_push: dict[str, tuple[str, str]]
     resource: dict[str, Any]
 
+    def data(self) -> dict[str, Any]:
+        """Returns the AppWrapper as plain data."""
+        plain: Any = sanitize_for_serialization(self.resource)
+        return dict(plain)
+
     def __str__(self) -> str:
-        import yaml
-
         from torchx.util.redact import redact_data
+        from torchx.util.yaml_text import dump_yaml
 
-        dumper = getattr(yaml, "CDumper", yaml.Dumper)
-        return yaml.dump(redact_data(sanitize_for_serialization(self.resource)), Dumper=dumper)
+        return dump_yaml(redact_data(self.data()))
 
     __repr__ = __str__
