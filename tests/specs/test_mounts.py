@@ -4,8 +4,10 @@ import pytest
 
 from torchx.specs.mounts import (
     BindMount,
+    ConfigMapMount,
     DeviceMount,
     MountType,
+    SecretMount,
     VolumeMount,
     parse_mounts,
 )
@@ -76,3 +78,17 @@ def test_readonly_means_what_its_value_says(value: str, read_only: bool) -> None
 def test_malformed_mounts_are_refused(opts: str, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         parse_mounts(opts.split(","))
+
+
+def test_secrets_and_config_maps_are_mounted_by_name() -> None:
+    words = "type=secret,src=token,dst=/secrets,type=configmap,source=cfg,target=/etc/job"
+    assert parse_mounts(words.split(",")) == [
+        SecretMount("token", "/secrets"),
+        ConfigMapMount("cfg", "/etc/job"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["secret", "configmap"])
+def test_what_is_always_read_only_takes_no_such_option(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"a {kind} mount takes no option readonly"):
+        parse_mounts([f"type={kind}", "src=a", "dst=/b", "readonly"])

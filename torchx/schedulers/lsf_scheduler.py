@@ -19,6 +19,7 @@ from torchx.schedulers.api import (
     Role,
     runopts,
 )
+from torchx.schedulers.cluster_mounts import refuse_cluster_mounts
 from torchx.schedulers.ids import make_unique
 from torchx.schedulers.log_iterator import LogIterator
 from torchx.schedulers.lsf import client, hosts, parse, queries, states, store, submit
@@ -143,6 +144,7 @@ class LsfScheduler(MountedWorkspaceMixin, AskingScheduler):
     def _submit_dryrun(self, app: AppDef, cfg: Mapping[str, CfgVal]) -> AppDryRunInfo[LsfBsub]:
         jobdir = text_option(cfg, "jobdir")
         checked_jobdir(cfg)
+        refuse_cluster_mounts("LSF", app.roles)
         app_id = make_app_id(make_unique(app.name))
         request = LsfBsub(jobdir=jobdir, app_id=app_id, app=app, cfg=cfg, cmd=["/bin/bash"])
         return AppDryRunInfo(request, repr)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torchx
+from torchx.schedulers.cluster_mounts import refuse_cluster_mounts
 from torchx.schedulers.devices import get_device_mounts
 from torchx.schedulers.docker.names import container_name, role_parts
 from torchx.schedulers.docker.options import Opts
@@ -154,6 +155,7 @@ def _size(roles: Sequence[Role]) -> int:
 
 def _check(app: AppDef) -> None:
     names = [role.name for role in app.roles]
+    refuse_cluster_mounts("Docker", app.roles)
     for role in app.roles:
         if names.count(role.name) > 1:
             raise ValueError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torchx.schedulers.kubernetes.labels import LABEL_UNIQUE_NAME
-from torchx.schedulers.kubernetes.models import sanitize_for_serialization
+from torchx.schedulers.kubernetes.models import plain_data
 
 
 @dataclass
@@ -36,8 +36,7 @@ class KubernetesJob:
 
     def data(self) -> list[dict[str, Any]]:
         """Returns all objects as plain data."""
-        objects: Any = sanitize_for_serialization([self.resource, *self.dependents])
-        return list(objects)
+        return list(map(plain_data, [self.resource, *self.dependents]))
 
     def __str__(self) -> str:
         from torchx.util.redact import redact_data

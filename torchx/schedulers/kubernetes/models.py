@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Models", "filled", "pod_from_data", "sanitize_for_serialization"]
+__all__ = ["Models", "filled", "plain_data", "pod_from_data", "sanitize_for_serialization"]
 
 
 class Models:
@@ -54,6 +54,34 @@ def sanitize_for_serialization(obj: object) -> object:
         Data as it is sent: with names in camelCase, and without what is not set.
     """
     return _api_client().sanitize_for_serialization(obj)
+
+
+def plain_data(obj: Any) -> Any:
+    """Does what :func:`sanitize_for_serialization` does, faster for requests of many replicas.
+
+    Args:
+        obj: An object, or a list or dict that may contain some.
+
+    Returns:
+        The data.
+    """
+    if obj is None or isinstance(obj, (str, int, float)):
+        return obj
+    if isinstance(obj, dict):
+        return {key: plain_data(value) for key, value in obj.items()}
+    if isinstance(obj, (list, tuple)):
+        return [plain_data(item) for item in obj]
+    if not hasattr(obj, "attribute_map"):
+        return sanitize_for_serialization(obj)
+    state = vars(obj)
+    fields = _fields(type(obj))
+    return {key: plain_data(state[name]) for name, key in fields if state[name] is not None}
+
+
+@functools.cache
+def _fields(kind: Any) -> list[tuple[str, str]]:
+    prefix = "" if hasattr(kind, "model_fields") else "_"
+    return [(f"{prefix}{name}", key) for name, key in kind.attribute_map.items()]
 
 
 def pod_from_data(data: dict[str, Any]) -> V1Pod:

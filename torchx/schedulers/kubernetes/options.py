@@ -94,7 +94,7 @@ def options_of(cfg: Mapping[str, CfgVal]) -> Opts:
     queue = cfg.get("queue")
     if queue is not None and not isinstance(queue, str):
         raise TypeError(f"config value for `queue` must be a string, not {queue!r}")
-    opts = Opts.from_cfg({key: cfg[key] for key in cfg if cfg[key] is not None})
+    opts = Opts.from_cfg({key: cfg[key] for key in cfg if cfg[key] not in (None, "")})
     for name, kind in _TYPES.items():
         value = getattr(opts, name)
         is_right = value is None or (isinstance(value, kind) and not isinstance(value, bool))

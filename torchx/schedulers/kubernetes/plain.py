@@ -70,9 +70,14 @@ def make_plain_objects(
 
     Raises:
         TypeError: A mount is of an unknown type, or an overlay does not fit to the pod.
-        ValueError: A key of an overlay is malformed, or replicas of one role differ in what they
-            must have in common.
+        ValueError: A key of an overlay is malformed, replicas of one role differ in what they
+            must have in common, or the options do not fit to the app.
     """
+    if settings.ttl_s is not None and len(app.roles) > 1:
+        raise ValueError(
+            f"the app `{app.name}` has several roles, so that `ttl_s` would delete those which"
+            " still run when the first one has ended; leave `ttl_s` out"
+        )
     models = Models()
     first, *others = [
         _job(app, app_id, role_idx, role, pods, settings, models)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from torchx.schedulers.cluster_mounts import refuse_cluster_mounts
 from torchx.schedulers.local.images import ImageProvider, ReplicaParam
 from torchx.schedulers.local.layout import path_component
 from torchx.specs.api import AppDef, Role, macros
@@ -93,6 +94,7 @@ def make_request(
     Raises:
         ValueError: Two roles have the same name, or there is no such image.
     """
+    refuse_cluster_mounts("this machine", app.roles)
     request = PopenRequest(app_id, app_log_dir, {}, {})
     for role in app.roles:
         if role.name in request.role_params:

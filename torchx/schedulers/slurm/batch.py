@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from torchx.errors import TorchXError
+from torchx.schedulers.cluster_mounts import refuse_cluster_mounts
 from torchx.schedulers.slurm import script
 from torchx.schedulers.slurm.layout import layout
 from torchx.schedulers.slurm.options import JOB_OPTIONS, SlurmOpts
@@ -163,6 +164,7 @@ def make_replicas(
     Raises:
         TorchXError: The app has no replicas, or two roles have the same name.
     """
+    refuse_cluster_mounts("Slurm", app.roles)
     replicas: dict[str, ReplicaRequest] = {}
     for role in app.roles:
         for replica_id in range(role.num_replicas):
