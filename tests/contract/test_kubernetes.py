@@ -54,6 +54,7 @@ class TestPlainJobs(SchedulerContract):
             yield harness
 
 
+@pytest.mark.filterwarnings("ignore:role `job` has max_retries")
 @pytest.mark.usefixtures("cluster")
 class TestVolcanoJobs(SchedulerContract):
     @pytest.fixture

@@ -299,7 +299,9 @@ class Kubelet:
             status = item["status"]
             statuses = [one for one in status.get(key) or () if one["name"] != container["name"]]
             own = {"name": container["name"], "restartCount": 0, "state": state}
-            status[key] = [*statuses, {**own, "image": container["image"]}]
+            image = {"image": container["image"], "imageID": f"{container['image']}@sha256:0"}
+            ready = {"ready": "running" in state, "started": "running" in state}
+            status[key] = [*statuses, {**own, **image, **ready}]
             status["podIP"] = "127.0.0.1"
             if key == "containerStatuses" and "running" in state:
                 status["phase"] = "Running"

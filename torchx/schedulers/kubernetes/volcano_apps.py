@@ -11,7 +11,7 @@ from torchx.schedulers.api import DescribeAppResponse
 from torchx.schedulers.kubernetes import access, parse_volcano, paths
 from torchx.schedulers.kubernetes.errors import KubernetesError, is_no_such_api, translated
 from torchx.schedulers.kubernetes.parse_volcano import Gang, Task, tasks_of
-from torchx.schedulers.kubernetes.pods import LABEL_VOLCANO_JOB, Pod, read_pod, read_pods
+from torchx.schedulers.kubernetes.pods import LABEL_VOLCANO_JOB, Pod, read_pods
 from torchx.schedulers.kubernetes.watch import Listing
 from torchx.schedulers.kubernetes.wire import Json, Wire
 from torchx.specs.api import AppState, is_terminal
@@ -24,7 +24,7 @@ log: logging.Logger = logging.getLogger(__name__)
 _MISSING, _FORBIDDEN, _CONFLICT = 404, 403, 409
 _LIST_TIMEOUT_S = 30
 _CANCEL_TRIES = 5
-_COUNTS = ("pending", "running", "terminating", "unknown")
+_LIVE = ("Pending", "Running")
 
 
 class VolcanoApps:
@@ -148,7 +148,7 @@ class VolcanoApps:
             group, events = self._why_pending(namespace, name, job)
         gang = Gang(pods=pods, hosts=hosts, group=group, events=events)
         response = parse_volcano.describe(app_id, name, job, gang)
-        if state == AppState.CANCELLED and _has_live_pods(job, pods):
+        if state == AppState.CANCELLED and any(pod.phase in _LIVE for pod in pods.values()):
             response.state = AppState.RUNNING
             response.msg = "it was cancelled, and its replicas are about to end"
         return response
@@ -214,38 +214,26 @@ class VolcanoApps:
     def _pods(
         self, namespace: str, name: str, tasks: list[Task]
     ) -> tuple[dict[str, Pod], dict[str, str]]:
-        """Reads the pods: a single one by name, more of them with one request."""
+        """Reads the pods with one request; their hosts alone by the published calls."""
         if not tasks:
             return {}, {}
-        if len(tasks) > 1 and self.is_real():
+        if self.is_real():
             what = f"list pods in namespace {namespace}"
             selector = f"{LABEL_VOLCANO_JOB}={name}"
             answer = self._wire().get(paths.pods(namespace), what, labelSelector=selector)
             pods = {pod.name: pod for pod in read_pods(answer.get("items") or ())}
             return pods, {pod.name: host_name(pod.ip, namespace) for pod in pods.values()}
-        found: dict[str, Pod] = {}
-        hosts: dict[str, str] = {}
-        for task in tasks:
-            pod, hosts[task.pod_name] = self._one_pod(namespace, task.pod_name)
-            if pod is not None:
-                found[task.pod_name] = pod
-        return found, hosts
+        return {}, {task.pod_name: self._host(namespace, task.pod_name) for task in tasks}
 
-    def _one_pod(self, namespace: str, pod_name: str) -> tuple[Pod | None, str]:
+    def _host(self, namespace: str, pod_name: str) -> str:
         from kubernetes import client
 
         api = client.CoreV1Api(self._api_client())
         try:
-            with self._translated(f"read the pod {pod_name}", namespace):
-                pod = api.read_namespaced_pod(name=pod_name, namespace=namespace)
-        except KubernetesError as error:
-            if not error.status:
-                raise
-            return None, ""
-        host = host_name(pod.status.pod_ip, namespace)
-        if not isinstance(pod, client.V1Pod):
-            return None, host
-        return read_pod(client.ApiClient().sanitize_for_serialization(pod)), host
+            pod = api.read_namespaced_pod(name=pod_name, namespace=namespace)
+        except client.ApiException:
+            return ""
+        return host_name(pod.status.pod_ip, namespace)
 
     def _why_pending(
         self, namespace: str, name: str, job: Mapping[str, Any]
@@ -311,10 +299,3 @@ def _abort(job: dict[str, Any]) -> None:
     if not isinstance(state, dict):
         state = status["state"] = {}
     state["phase"] = "Aborted"
-
-
-def _has_live_pods(job: Mapping[str, Any], pods: Mapping[str, Pod]) -> bool:
-    status = job.get("status") or {}
-    if not any(status.get(count) for count in _COUNTS):
-        return False
-    return any(pod.phase in ("Pending", "Running") for pod in pods.values())
