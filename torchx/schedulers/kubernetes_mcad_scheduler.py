@@ -13,7 +13,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from torchx.schedulers.api import AppDef, AppDryRunInfo, AppState, ReplicaState, Role, runopts
+from torchx.schedulers.api import AppDef, AppDryRunInfo, AppState, runopts
 from torchx.schedulers.ids import make_unique
 from torchx.schedulers.kubernetes.errors import named_object
 from torchx.schedulers.kubernetes.labels import (
@@ -43,12 +43,12 @@ from torchx.schedulers.kubernetes_mcad.request import KubernetesMCADJob
 from torchx.schedulers.kubernetes_mcad.roles import get_role_information
 from torchx.schedulers.kubernetes_mcad.validation import validate
 from torchx.schedulers.kubernetes_mcad.watching import WatchingScheduler
+from torchx.specs.api import ReplicaState
 from torchx.workspace.docker_workspace import DockerWorkspaceMixin
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from kubernetes.client import ApiClient, ApiException
-    from kubernetes.client.models import V1Pod, V1Service
 
 __all__ = [
     "ANNOTATION_ISTIO_SIDECAR",
@@ -100,10 +100,12 @@ KubernetesMCADOpts = Opts
 create_pod_group = appwrapper.pod_group
 enable_retry = appwrapper.enable_retry
 get_appwrapper_status = parse.get_appwrapper_status
-get_port_for_service = appwrapper.service_port
+get_port_for_service = appwrapper.port_of_service
 get_tasks_status_description = states.get_tasks_status_description
+mcad_svc = appwrapper.service
 object_labels = pods.object_labels
 pod_labels = pods.pod_labels
+role_to_pod = pods.role_to_pod
 
 
 def get_unique_truncated_appid(app: AppDef) -> str:
@@ -116,59 +118,6 @@ def get_unique_truncated_appid(app: AppDef) -> str:
         The name, which ends with a random id.
     """
     return names.unique_app_name(app, make_unique)
-
-
-def mcad_svc(app: AppDef, svc_name: str, namespace: str, service_port: str) -> V1Service:
-    """Makes the service that gives each pod of an app a host name.
-
-    Args:
-        app: The app.
-        svc_name: Name of the service, which is that of the app.
-        namespace: Namespace.
-        service_port: Port number as text.
-
-    Returns:
-        The service.
-    """
-    return appwrapper.service(app, svc_name, namespace, service_port)
-
-
-def role_to_pod(
-    name: str,
-    unique_app_id: str,
-    namespace: str,
-    role: Role,
-    service_account: str | None,
-    image_secret: str | None,
-    coscheduler_name: str | None,
-    priority_class_name: str | None,
-    network: str | None,
-) -> V1Pod:
-    """Makes the pod of a replica; macros in the role are left as they are.
-
-    Args:
-        name: Name of the pod.
-        unique_app_id: Unique name of the app.
-        namespace: Namespace.
-        role: The role.
-        service_account: Service account of the pod; ``None`` for that of the namespace.
-        image_secret: Name of the secret to pull the image with.
-        coscheduler_name: Scheduler that starts all pods of a role together.
-        priority_class_name: Priority class of the pod.
-        network: Additional network of the pod.
-
-    Returns:
-        The pod, without labels. It has one variable more than the role: the host of the first
-        replica of the app.
-
-    Raises:
-        TypeError: A mount is of an unknown type.
-    """
-    settings = pods.Settings(
-        namespace, service_account, image_secret, coscheduler_name, priority_class_name, network
-    )
-    hosts = {names.hosts_variable(role.name): pods.host_of(unique_app_id, 0, 0)}
-    return pods.make_pod(name, unique_app_id, role, settings, hosts)
 
 
 def app_to_resource(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torchx.schedulers.api import AppDef, AppDryRunInfo, runopts
 from torchx.schedulers.ids import make_unique
 from torchx.schedulers.kubernetes import submit, validation
+from torchx.schedulers.kubernetes.errors import named_object
 from torchx.schedulers.kubernetes.job import KubernetesJob
 from torchx.schedulers.kubernetes.labels import (
     LABEL_APP_NAME,

@@ -335,7 +335,7 @@ def _error_class(base: type[Exception]) -> Any:
     return KubernetesApiError
 
 
-def named_object(error: ApiException, logger: logging.Logger) -> str | None:
+def named_object(error: Any, logger: logging.Logger) -> str | None:
     """Reads from a refusal which object it is about.
 
     Args:

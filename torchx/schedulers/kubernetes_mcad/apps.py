@@ -395,5 +395,3 @@ def _app_name(app: Json) -> str:
         if name := (metadata.get("labels") or {}).get(LABEL_APP_NAME):
             return str(name)
     return ""
-
-

@@ -49,7 +49,7 @@ def make_appwrapper(app: AppDef, app_id: str, settings: Settings) -> dict[str, A
             for role_idx, role in enumerate(app.roles)
         ]
     items += [_item(pod) for pod in replica_pods(app, app_id, settings, models)]
-    items.append(_item(service(app, app_id, settings.namespace, service_port(app), models)))
+    items.append(_item(service(app, app_id, settings.namespace, port_of_service(app), models)))
     spec: dict[str, Any] = {"resources": {"GenericItems": items}}
     if settings.priority is not None:
         spec["priority"] = settings.priority
@@ -80,7 +80,7 @@ def enable_retry(
         job_spec: The spec of its AppWrapper, which is changed.
         appwrapper_retries: How often it may be started again.
         total_pods: Number of its pods.
-        after_s: After how many seconds MCAD looks for the first time; then twice as many, and so on.
+        after_s: Seconds after which MCAD looks for the first time; then twice as many, and so on.
     """
     job_spec["schedulingSpec"] = {
         "minAvailable": total_pods,
@@ -166,7 +166,7 @@ def pod_group(
 
 
 def service(
-    app: AppDef, svc_name: str, namespace: str, port: str, models: Models | None = None
+    app: AppDef, svc_name: str, namespace: str, service_port: str, models: Models | None = None
 ) -> V1Service:
     """Makes the service that gives each pod a host name.
 
@@ -174,14 +174,14 @@ def service(
         app: The app.
         svc_name: Name of the service, which is that of the app.
         namespace: Namespace.
-        port: Port number as text.
+        service_port: Port number as text.
         models: Makes the objects; hand the same one on to save time.
 
     Returns:
         The service, which is headless: all other ports can be reached as well.
     """
     models = models or Models()
-    labels = object_labels(app, svc_name)
+    labels, port = object_labels(app, svc_name), int(service_port)
     made: V1Service = models.V1Service(
         api_version="v1",
         kind="Service",
@@ -190,7 +190,7 @@ def service(
             cluster_ip="None",
             # Replicas look for each other before they are ready.
             publish_not_ready_addresses=True,
-            ports=[models.V1ServicePort(protocol="TCP", port=int(port), target_port=int(port))],
+            ports=[models.V1ServicePort(protocol="TCP", port=port, target_port=port)],
             # Some versions of MCAD label pods with an older key of their own.
             selector={"app.kubernetes.io/instance": labels["app.kubernetes.io/instance"]},
             session_affinity="None",
@@ -201,7 +201,7 @@ def service(
     return made
 
 
-def service_port(app: AppDef) -> str:
+def port_of_service(app: AppDef) -> str:
     """Chooses the port of the service of an app.
 
     Args:

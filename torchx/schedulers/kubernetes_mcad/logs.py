@@ -24,6 +24,7 @@ from torchx.specs.api import is_terminal
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Api
 
+
 def open_log(apps: AppWrappers, app_id: str, query: LogQuery) -> LogStream | None:
     """Opens the log of a replica.
 

@@ -1,4 +1,4 @@
-"""Notes of apps that were cancelled from here: deleting an AppWrapper leaves nothing in a cluster."""
+"""Notes of apps that were cancelled from here: of those, nothing is left in their cluster."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def recall(app_id: str) -> DescribeAppResponse | None:
                     ReplicaStatus(
                         id=number,
                         role=name,
-                        state=ReplicaState[ended.get(f"{name}/{number}", "CANCELLED")],
+                        state=getattr(ReplicaState, ended.get(f"{name}/{number}", "CANCELLED")),
                         hostname="",
                     )
                     for number in range(size)

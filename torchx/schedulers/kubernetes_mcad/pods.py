@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from torchx.schedulers.kubernetes import labels, pod
@@ -13,7 +13,7 @@ from torchx.schedulers.kubernetes.models import Models, filled
 from torchx.schedulers.kubernetes.overlay import _apply_pod_overlay, addressed_to, overlay_of
 from torchx.schedulers.kubernetes.replicas import ENV_RANK0_HOST
 from torchx.schedulers.kubernetes_mcad.names import hosts_variable, pod_group_name, pod_name
-from torchx.schedulers.kubernetes_mcad.options import REQUEUE_AFTER_S
+from torchx.schedulers.kubernetes_mcad.options import REQUEUE_AFTER_S, Opts
 from torchx.specs.api import AppDef, Role, macros
 
 if TYPE_CHECKING:
@@ -51,6 +51,56 @@ class Settings:
     priority: int | None = None
     quota_labels: Mapping[str, str] | None = None
     requeue_after_s: int = REQUEUE_AFTER_S
+
+
+def settings_of(opts: Opts) -> Settings:
+    """Reads from run options what concerns the objects of an app.
+
+    Args:
+        opts: The run options.
+
+    Returns:
+        The settings.
+    """
+    return Settings(**{field.name: getattr(opts, field.name) for field in fields(Settings)})
+
+
+def role_to_pod(
+    name: str,
+    unique_app_id: str,
+    namespace: str,
+    role: Role,
+    service_account: str | None,
+    image_secret: str | None,
+    coscheduler_name: str | None,
+    priority_class_name: str | None,
+    network: str | None,
+) -> V1Pod:
+    """Makes the pod of a replica; macros in the role are left as they are.
+
+    Args:
+        name: Name of the pod.
+        unique_app_id: Unique name of the app.
+        namespace: Namespace.
+        role: The role.
+        service_account: Service account of the pod; ``None`` for that of the namespace.
+        image_secret: Name of the secret to pull the image with.
+        coscheduler_name: Scheduler that starts all pods of a role together.
+        priority_class_name: Priority class of the pod.
+        network: Additional network of the pod.
+
+    Returns:
+        The pod, without labels. It has one variable more than the role: the host of the first
+        replica of the app.
+
+    Raises:
+        TypeError: A mount is of an unknown type.
+    """
+    settings = Settings(
+        namespace, service_account, image_secret, coscheduler_name, priority_class_name, network
+    )
+    hosts = {hosts_variable(role.name): host_of(unique_app_id, 0, 0)}
+    return make_pod(name, unique_app_id, role, settings, hosts)
 
 
 def object_labels(app: AppDef, app_id: str) -> dict[str, str]:
@@ -150,9 +200,7 @@ def host_of(app_id: str, role_idx: int, replica_id: int) -> str:
     return f"{pod_name(app_id, role_idx, replica_id)}.{app_id}"
 
 
-def replica_pods(
-    app: AppDef, app_id: str, settings: Settings, models: Models
-) -> Iterator[V1Pod]:
+def replica_pods(app: AppDef, app_id: str, settings: Settings, models: Models) -> Iterator[V1Pod]:
     """Makes the pods of all replicas.
 
     Args:

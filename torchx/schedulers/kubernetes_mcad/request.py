@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torchx.schedulers.kubernetes.models import sanitize_for_serialization
+from torchx.schedulers.kubernetes.models import plain_data
 
 
 @dataclass
@@ -22,7 +22,7 @@ class KubernetesMCADJob:
 
     def data(self) -> dict[str, Any]:
         """Returns the AppWrapper as plain data."""
-        plain: Any = sanitize_for_serialization(self.resource)
+        plain: Any = plain_data(self.resource)
         return dict(plain)
 
     def __str__(self) -> str:

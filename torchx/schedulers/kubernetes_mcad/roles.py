@@ -46,7 +46,7 @@ def get_role_information(generic_items: Iterable[Mapping[str, Any]]) -> dict[str
     for item in generic_items:
         template = item.get("generictemplate")
         name = role_name_of(template)
-        if name is None:
+        if name is None or not isinstance(template, Mapping):
             continue
         if name not in roles:
             roles[name] = Role(name, image="", num_replicas=0)
