@@ -14,10 +14,12 @@ from tests.servers.kubernetes.cluster import Cluster
 from tests.servers.kubernetes.harness import (
     PLAIN_MISSING,
     SMALL,
+    SMALL_REQUESTS,
     TOO_LARGE,
     VOLCANO_MISSING,
     KubernetesHarness,
 )
+from tests.servers.kubernetes.http_api import write_kubeconfig
 from torchx.testing import Capability, SchedulerContract
 
 PROCESSES = {
@@ -34,7 +36,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     monkeypatch.setenv("TORCHX_HOME", str(place / "$HOME `id`"))
     monkeypatch.setenv("KUBECONFIG", str(place / "kubeconfig"))
     with Cluster() as cluster:
-        cluster.write_kubeconfig(place / "kubeconfig")
+        write_kubeconfig(place / "kubeconfig", cluster.server)
         yield cluster
 
 
@@ -45,6 +47,7 @@ class TestPlainJobs(SchedulerContract):
         with KubernetesHarness(
             "kubernetes",
             missing={**PLAIN_MISSING, **PROCESSES},
+            cfg=SMALL_REQUESTS,
             image="image",
             resource=SMALL,
             held_resource=TOO_LARGE,
@@ -63,7 +66,7 @@ class TestVolcanoJobs(SchedulerContract):
             "kubernetes",
             missing={**VOLCANO_MISSING, **PROCESSES},
             runner="tests.servers.kubernetes.harness:make_unstamped_runner",
-            cfg={"queue": "q"},
+            cfg={"queue": "q", **SMALL_REQUESTS},
             image="image",
             resource=SMALL,
             held_resource=TOO_LARGE,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
-from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from tests.servers.kubernetes.http_api import ApiServer
-from tests.servers.kubernetes.jobs import JobController, is_active, warn
+from tests.servers.kubernetes.jobs import JobController, is_active
 from tests.servers.kubernetes.kubelet import Kubelet
 from tests.servers.kubernetes.mcad import AppWrapperController
 from tests.servers.kubernetes.mcad import admit as admit_appwrapper
@@ -83,29 +80,6 @@ class Cluster:
         self.server.server_close()
         if self.errors and error is None:
             raise self.errors[0]
-
-    def write_kubeconfig(self, path: Path, namespace: str = "default") -> None:
-        """Writes what leads a client here."""
-        config: dict[str, Any] = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "here",
-            "contexts": [
-                {
-                    "name": "here",
-                    "context": {"cluster": "c", "user": "u", "namespace": namespace},
-                }
-            ],
-            "clusters": [{"name": "c", "cluster": {"server": self.server.url}}],
-            "users": [{"name": "u", "user": {"token": self.server.token}}],
-        }
-        path.write_text(json.dumps(config))
-
-    def requests(self) -> list[str]:
-        """Takes the requests since the last call."""
-        taken = list(self.server.requests)
-        self.server.requests.clear()
-        return taken
 
     def _admit(self, kind: Kind, namespace: str, item: Object) -> None:
         if kind == VOLCANO_JOB:
@@ -223,10 +197,6 @@ class Cluster:
                 is_orphan = owners and all(owner["uid"] not in uids for owner in owners)
                 if is_orphan and not metadata.get("deletionTimestamp"):
                     self.store.delete(kind, metadata["namespace"], metadata["name"])
-
-    def warn(self, item: Object, reason: str, message: str) -> None:
-        """Makes an event."""
-        warn(self.store, item, reason, message)
 
 
 def _missing(pod: Object) -> str:

@@ -21,8 +21,11 @@ from torchx.specs import (
 )
 from torchx.testing import Capability, SchedulerHarness
 
-SMALL = Resource(cpu=0.05, gpu=0, memMB=96)
-"""What each replica asks for: 20 of them fit on a node with two CPUs."""
+SMALL = Resource(cpu=1, gpu=0, memMB=128)
+"""What each replica is limited to; see ``SMALL_REQUESTS``."""
+
+SMALL_REQUESTS = {"reserved_millicpu": 950, "reserved_memmb": 96}
+"""Run options with which 20 replicas fit on a node of two CPUs: they ask for 50m and 32 MB."""
 
 TOO_LARGE = Resource(cpu=4000, gpu=0, memMB=96)
 """What no node has."""

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.servers.kubernetes.kubelet import Kubelet
@@ -33,7 +34,6 @@ class Faults:
     Attributes:
         refusals: Answers to the next requests, whatever they ask for.
         breaks_logs_after: Number of bytes after which each of the next followed logs breaks.
-        breaks_watches: True to end watches without a word.
         missing_groups: Groups that are not installed.
         forbidden: Verb and plural that the user may not use.
     """
@@ -333,3 +333,27 @@ def merge(item: Object, patch: Object) -> None:
 
 def _no_such_path() -> Refusal:
     return Refusal(404, None, "no such path", text="404 page not found\n")
+
+
+class Reachable(Protocol):
+    """A server that a kubeconfig can lead to."""
+
+    token: str
+
+    @property
+    def url(self) -> str: ...
+
+
+def write_kubeconfig(path: Path, server: Reachable, namespace: str = "default") -> None:
+    """Writes what leads a client to a server."""
+    config: Object = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "contexts": [
+            {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": namespace}}
+        ],
+        "clusters": [{"name": "c", "cluster": {"server": server.url}}],
+        "users": [{"name": "u", "user": {"token": server.token}}],
+    }
+    path.write_text(json.dumps(config))

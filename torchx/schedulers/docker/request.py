@@ -22,6 +22,7 @@ from torchx.specs.api import (
     VolumeMount,
     macros,
 )
+from torchx.specs.mounts import Mount
 
 NETWORK = "torchx"
 LABEL_VERSION = "torchx.pytorch.org/version"
@@ -93,7 +94,7 @@ def make_job(app: AppDef, app_id: str, opts: Opts, host_env: Mapping[str, str]) 
     env = _common_env(opts, host_env)
     job = DockerJob(app_id, [])
     for role, part in zip(app.roles, parts, strict=True):
-        devices = get_device_mounts(role.resource.devices)
+        devices: list[Mount] = [*get_device_mounts(role.resource.devices)]
         common = _role_kwargs(role, opts, app_id)
         for replica_id in range(role.num_replicas):
             values = macros.Values(
@@ -215,7 +216,7 @@ def _gpu_request(count: int) -> dict[str, Any]:
     }
 
 
-def _mounts(mounts: Sequence[BindMount | VolumeMount | DeviceMount]) -> dict[str, object]:
+def _mounts(mounts: Sequence[Mount]) -> dict[str, object]:
     shown: list[dict[str, object]] = []
     devices: list[str] = []
     for mount in mounts:
@@ -223,7 +224,7 @@ def _mounts(mounts: Sequence[BindMount | VolumeMount | DeviceMount]) -> dict[str
             shown.append(_mount("bind", mount.src_path, mount.dst_path, mount.read_only))
         elif isinstance(mount, VolumeMount):
             shown.append(_mount("volume", mount.src, mount.dst_path, mount.read_only))
-        else:
+        elif isinstance(mount, DeviceMount):
             devices.append(f"{mount.src_path}:{mount.dst_path}:{mount.permissions}")
     return {"mounts": shown, "devices": devices}
 

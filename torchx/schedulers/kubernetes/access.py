@@ -173,6 +173,7 @@ def _kubeconfig() -> dict[str, str]:
 
 
 def _load(configuration: Configuration, context: str | None) -> Exception | None:
+    import yaml
     from kubernetes import config
 
     def in_cluster() -> None:
@@ -188,11 +189,14 @@ def _load(configuration: Configuration, context: str | None) -> Exception | None
     for load in (kubeconfig, in_cluster) if is_explicit else (in_cluster, kubeconfig):
         try:
             load()
-        except config.ConfigException as failure:
+        except (config.ConfigException, yaml.YAMLError) as failure:
             if error is None or load is kubeconfig:
                 error = failure
             continue
         return None
+    paths = os.environ.get("KUBECONFIG", "")
+    if paths and not any(os.path.exists(path) for path in paths.split(os.pathsep)):
+        return config.ConfigException(f"KUBECONFIG names `{paths}`, which does not exist")
     return error
 
 

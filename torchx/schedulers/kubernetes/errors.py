@@ -29,6 +29,7 @@ _FORBIDDEN_TO_USER = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)"'
     r'(?: in API group "(?P<group>[^"]*)")?(?:.*in the namespace "(?P<namespace>[^"]*)")?'
 )
+_QUEUE_REFUSED = re.compile("unable to find job queue|queue with state")
 _LONGEST_TEXT = 500
 
 
@@ -144,7 +145,7 @@ def unreachable(
     """
     if load_error is not None:
         return KubernetesError(
-            f"cannot {what}: no cluster is configured: {load_error}",
+            f"cannot {what}: no cluster is configured: {' '.join(str(load_error).split())}",
             hint="set KUBECONFIG to a kubeconfig, or write ~/.kube/config; `kubectl config"
             " get-contexts` shows what there is",
         )
@@ -242,8 +243,10 @@ def _explain(status: int, told: Mapping[str, Any], message: str, path: str) -> t
         return f"the cluster has too much to do: {message}", "try again later"
     if status >= _SERVER_ERROR:
         return f"the API server failed: {message}", "try again; if it goes on, tell its operators"
-    if status == _CONFLICT:
+    if status == _CONFLICT and told.get("reason") != "AlreadyExists":
         return message, "another process changed it at the same time: try again"
+    if _QUEUE_REFUSED.search(message):
+        return message, "`kubectl get queues` shows the queues of Volcano and their states"
     return message, ""
 
 

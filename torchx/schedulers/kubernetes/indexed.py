@@ -6,12 +6,12 @@ variable of each container, which commands and later variables can refer to as `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torchx.schedulers.kubernetes.expansion import SLOT
 from torchx.schedulers.kubernetes.labels import LABEL_COMPLETION_INDEX
-from torchx.schedulers.kubernetes.models import Models, sanitize_for_serialization
+from torchx.schedulers.kubernetes.models import Models, plain_data
 from torchx.schedulers.kubernetes.names import host_name, job_name
 from torchx.schedulers.kubernetes.overlay import overlay_of
 from torchx.schedulers.kubernetes.replicas import ENV_RANK0_HOST, PodSettings, Replica, make_pod
@@ -58,12 +58,20 @@ def make_indexed(
     )
     env = {ENV_RANK0_HOST: "localhost" if is_alone else rank0}
     replica = Replica(role, normalize_str(role.name), values, env, overlay_of(role))
-    template: Any = sanitize_for_serialization(make_pod(replica, settings, models))
+    template: dict[str, Any] = plain_data(make_pod(replica, settings, models))
+    _drop_empty(template["spec"], ("nodeSelector",))
     for container in _containers(template["spec"]):
+        _drop_empty(container.get("resources", {}), ("limits", "requests"))
+        _drop_empty(container, ("env", "ports", "resources", "securityContext"))
         _refer_to_index(container)
     _check_no_slot(template, role)
-    made: dict[str, Any] = template
-    return made
+    return template
+
+
+def _drop_empty(data: dict[str, Any], names: Iterable[str]) -> None:
+    for name in names:
+        if not data.get(name, True):
+            del data[name]
 
 
 def _containers(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:

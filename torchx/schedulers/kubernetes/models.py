@@ -74,7 +74,8 @@ def plain_data(obj: Any) -> Any:
     if not hasattr(obj, "attribute_map"):
         return sanitize_for_serialization(obj)
     state = vars(obj)
-    fields = _fields(type(obj))
+    kind: Any = type(obj)
+    fields = _fields(kind)
     return {key: plain_data(state[name]) for name, key in fields if state[name] is not None}
 
 

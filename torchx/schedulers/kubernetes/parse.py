@@ -14,7 +14,7 @@ from torchx.schedulers.kubernetes.labels import (
     LABEL_UNIQUE_NAME,
 )
 from torchx.schedulers.kubernetes.plain import LABEL_KUEUE_QUEUE
-from torchx.schedulers.kubernetes.pods import Json, Pod
+from torchx.schedulers.kubernetes.pods import Container, Json, Pod
 from torchx.specs.api import (
     NONE,
     AppState,
@@ -29,7 +29,7 @@ ANNOTATION_CANCELLED = "torchx.pytorch.org/cancelled"
 """Annotation of a Job: when its app was cancelled."""
 
 _ENDED = {"Complete": AppState.SUCCEEDED, "Failed": AppState.FAILED}
-_ENDING = ("FailureTarget", "SuccessCriteriaMet")
+_ENDING = {"FailureTarget": AppState.FAILED, "SuccessCriteriaMet": AppState.SUCCEEDED}
 _LOST = {
     AppState.SUCCEEDED: ReplicaState.SUCCEEDED,
     AppState.FAILED: ReplicaState.CANCELLED,
@@ -51,10 +51,11 @@ class Job:
         replicas: Number of replicas.
         state: Its state, as if the app had not been cancelled.
         reason: Reason and message of the condition that says how it ends.
-        is_ending: True if it is decided how it ends, and its pods are not gone yet.
+        ending: The state that it will have, once that is decided.
         is_draining: True if pods of it are about to end.
         is_suspended: True if it may not have pods now.
         cancelled_at: When its app was cancelled; ``""`` if it was not.
+        may_retry: True if replicas that fail are tried again, as long as the limit allows.
         queue: Its queue of Kueue.
         failed: How many pods failed, or were ended by the cluster.
         succeeded_indexes: Numbers of the replicas that have succeeded.
@@ -71,10 +72,11 @@ class Job:
     replicas: int
     state: AppState
     reason: tuple[str, str]
-    is_ending: bool
+    ending: AppState | None
     is_draining: bool
     is_suspended: bool
     cancelled_at: str
+    may_retry: bool
     queue: str
     failed: int
     succeeded_indexes: frozenset[int]
@@ -143,10 +145,13 @@ def read_job(job: Json) -> Job:
         replicas=spec.get("completions") or spec.get("parallelism") or 1,
         state=_job_state(conditions, spec, status),
         reason=(told.get("reason") or "", told.get("message") or ""),
-        is_ending=any(kind in conditions for kind in _ENDING),
+        ending=next(
+            (state for kind, state in (_ENDED | _ENDING).items() if kind in conditions), None
+        ),
         is_draining=bool(status.get("terminating")),
         is_suspended=bool(spec.get("suspend")),
         cancelled_at=annotations.get(ANNOTATION_CANCELLED) or "",
+        may_retry=spec.get("backoffLimit") != 0,
         queue=labels.get(LABEL_KUEUE_QUEUE) or "",
         failed=status.get("failed") or 0,
         succeeded_indexes=_numbers(status.get("completedIndexes")),
@@ -175,7 +180,8 @@ def app_state(jobs: Sequence[Job], pods: Sequence[Pod] = ()) -> AppState:
             (is_terminal(job.state) or job.is_suspended) and not job.is_draining for job in jobs
         )
         return AppState.CANCELLED if over else AppState.RUNNING
-    runs = any(pod.state == ReplicaState.RUNNING for pod in pods)
+    # The Job hears of its pods a second or so later.
+    runs = any(pod.state in (ReplicaState.RUNNING, ReplicaState.SUCCEEDED) for pod in pods)
     if runs or AppState.RUNNING in states or AppState.SUCCEEDED in states:
         return AppState.RUNNING
     return AppState.PENDING
@@ -228,7 +234,7 @@ def message(
     if cancelled_at and state != AppState.FAILED:
         return f"it was cancelled at {cancelled_at}"
     if state == AppState.FAILED:
-        return "; ".join([*_failures(jobs, pods), *_still_running(jobs)])
+        return "; ".join([*_failures(jobs, pods, background), *_still_running(jobs)])
     if state == AppState.SUCCEEDED:
         return ""
     return "; ".join(_waiting(jobs, pods, background))
@@ -261,10 +267,10 @@ def _replica_status(job: Job, index: int, pod: Pod | None, state: AppState) -> R
         replica_state = ReplicaState.SUCCEEDED
     elif index in job.failed_indexes:
         replica_state = ReplicaState.FAILED
-    elif pod is None or (pod.is_deleting and is_terminal(job.state)):
-        over = job.state if is_terminal(job.state) else state
+    elif pod is None or (pod.is_deleting and is_terminal(pod.state)):
+        over = job.ending or state
         replica_state = _LOST.get(over, ReplicaState.PENDING)
-    elif pod.state == ReplicaState.FAILED and not is_terminal(job.state) and not job.is_ending:
+    elif pod.state == ReplicaState.FAILED and job.ending is None:
         replica_state = ReplicaState.PENDING  # it is about to be tried again
     else:
         replica_state = pod.state
@@ -283,16 +289,20 @@ def _replica_message(pod: Pod, waits: str) -> str:
 
 
 def _restarts(job: Job, pods: Sequence[Pod]) -> int:
-    if not pods:
-        return job.failed if job.state == AppState.SUCCEEDED else 0
+    if job.state == AppState.SUCCEEDED and not any(item.restarts for item in _containers(pods)):
+        return job.failed
     attempts: dict[int, int] = {}
     for pod in pods:
         attempts[pod.index] = attempts.get(pod.index, 0) + 1
-    within = sum(item.restarts for pod in pods for item in pod.containers)
+    within = sum(item.restarts for item in _containers(pods))
     return sum(count - 1 for count in attempts.values()) + within
 
 
-def _failures(jobs: Sequence[Job], pods: Sequence[Pod]) -> list[str]:
+def _containers(pods: Sequence[Pod]) -> list[Container]:
+    return [container for pod in pods for container in pod.containers]
+
+
+def _failures(jobs: Sequence[Job], pods: Sequence[Pod], background: Background) -> list[str]:
     roles = {job.name: job.role for job in jobs}
     failed = {job.name for job in jobs if job.state == AppState.FAILED}
     told = reasons.failures(
@@ -303,7 +313,13 @@ def _failures(jobs: Sequence[Job], pods: Sequence[Pod]) -> list[str]:
         reason, text = job.reason
         pods_tell = told and reason not in ("DeadlineExceeded",)
         if job.state == AppState.FAILED and not pods_tell:
-            told.append(reasons.job_failure(job.role, reason, text))
+            ends = [
+                event
+                for name, events in background.events.items()
+                for event in events
+                if name.startswith(f"{job.name}-")
+            ]
+            told.append(reasons.job_failure(job.role, reason, text, ends))
     return told
 
 
@@ -322,19 +338,19 @@ def _waiting(jobs: Sequence[Job], pods: Sequence[Pod], background: Background) -
         if job.is_suspended:
             why = reasons.queued(background.workloads, job.queue) if job.queue else "is suspended"
             told.setdefault(why, f"role {job.role} {why}")
+    tried_again = {job.name for job in jobs if job.ending is None and job.may_retry}
     latest = {(pod.job, pod.index): pod for pod in pods}
     for pod in latest.values():
         why = reasons.waiting(pod, background.events.get(pod.name, ()))
         if why:
             told.setdefault(why, f"{reasons.label(roles.get(pod.job, pod.role), pod.index)} {why}")
-        elif pod.state == ReplicaState.FAILED:
-            job_roles = roles.get(pod.job, pod.role)
-            told[pod.name] = (
-                f"{reasons.label(job_roles, pod.index)} {reasons.failure(pod)} and may be tried"
-                " again"
-            )
+        elif pod.state == ReplicaState.FAILED and not pod.is_deleting:
+            name = reasons.label(roles.get(pod.job, pod.role), pod.index)
+            again = " and is about to be tried again" if pod.job in tried_again else ""
+            told[pod.name] = f"{name} {reasons.failure(pod)}{again}"
     for job in jobs:
-        for event in background.events.get(job.name, ())[-1:]:
+        events = background.events.get(job.name, ())
+        for event in [event for event in events if event.get("reason") == "FailedCreate"][-1:]:
             text = reasons.one_line(str(event.get("message") or ""))
             told.setdefault(text, f"the pods of role {job.role} cannot be created: {text}")
     sentences = list(told.values())

@@ -186,9 +186,14 @@ def _message(name: str, job: Json, state: AppState, gang: Gang) -> str:
             if pod.phase == "Pending" and (why := reasons.waiting(pod))
         ][:1]
         if state == AppState.PENDING and (why := reasons.gang(gang.group, gang.events)):
-            told = [*told, why] if not told or "not ready" not in told[0] else [why]
+            told = told if _says_more(told) else [why]
     own = ((job.get("status") or {}).get("state") or {}).get("message") or ""
     return "; ".join([*told, *([reasons.one_line(own)] if own else [])])
+
+
+def _says_more(told: Sequence[str]) -> bool:
+    """A pod tells more than its gang, unless it only repeats it."""
+    return bool(told) and "pod group is not ready" not in told[0]
 
 
 def _replica_state(task: Task, pod: Pod | None, state: AppState) -> ReplicaState:

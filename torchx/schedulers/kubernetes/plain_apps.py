@@ -15,7 +15,7 @@ from torchx.schedulers.kubernetes.pods import Pod, read_pods
 from torchx.schedulers.kubernetes.reasons import waiting
 from torchx.schedulers.kubernetes.watch import Listing, version_of
 from torchx.schedulers.kubernetes.wire import Json, Wire
-from torchx.specs.api import AppState, is_terminal
+from torchx.specs.api import AppState, ReplicaState, is_terminal
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -72,6 +72,8 @@ class PlainApps:
         background = Background()
         if not is_terminal(state):
             background = self._background(namespace, jobs, pods)
+        elif state == AppState.FAILED and all(pod.state != ReplicaState.FAILED for pod in pods):
+            background = Background(events=self._preemptions(namespace))
         return parse.describe(app_id, jobs, pods, background)
 
     def describe_all(self, namespace: str) -> dict[str, DescribeAppResponse]:
@@ -208,6 +210,15 @@ class PlainApps:
         return self._optional(
             paths.events(namespace), f"list events in namespace {namespace}", fieldSelector=fields
         )
+
+    def _preemptions(self, namespace: str) -> dict[str, list[Json]]:
+        """Of a pod that was preempted nothing is left but an event."""
+        events = self._optional(
+            paths.events(namespace),
+            f"list events in namespace {namespace}",
+            fieldSelector="reason=Preempted",
+        )
+        return {str((event.get("involvedObject") or {}).get("name")): [event] for event in events}
 
     def _workloads(self, namespace: str, job: Job) -> list[Json]:
         return self._optional(

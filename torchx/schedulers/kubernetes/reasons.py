@@ -55,6 +55,8 @@ _JOB_FAILURES: Mapping[str, str] = {
 }
 _HOLDING = (("QuotaReserved", "False"), ("Evicted", "True"), ("Admitted", "False"))
 _NOT_STARTED = frozenset(["StartError", "ContainerCannotRun"])
+_PLACED = "pod group is ready"
+_NOTHING_TRIED = "0/0 tasks"
 _OUT_OF_MEMORY = "OOMKilled"
 _SHELL_SIGNAL_BASE = 128
 _LONGEST_TEXT = 400
@@ -140,17 +142,20 @@ def failure(pod: Pod) -> str:
     return _joined(f"failed ({pod.reason})" if pod.reason else "failed", pod.message)
 
 
-def job_failure(role: str, reason: str, message: str) -> str:
+def job_failure(role: str, reason: str, message: str, ends: Sequence[Json] = ()) -> str:
     """Tells why a plain Job failed, where no pod tells.
 
     Args:
         role: Its role.
         reason: Reason of its condition.
         message: Message of its condition.
+        ends: Events that tell how its pods, which are gone, were ended.
 
     Returns:
         A sentence.
     """
+    if ends:
+        return f"a replica of role {role} was ended: {one_line(str(ends[-1].get('message')))}"
     said = _JOB_FAILURES.get(reason, f"failed ({reason})" if reason else "failed")
     return _joined(f"role {role} {said}", message)
 
@@ -238,6 +243,9 @@ def gang(group: Json | None, events: Sequence[Json]) -> str:
         if condition.get("type") == "Unschedulable" and condition.get("status") == "True":
             return f"waits until all its replicas fit: {one_line(condition.get('message') or '')}"
     told = [one_line(str(event.get("message") or "")) for event in events]
+    # Between the two events that say nothing there may be one that does.
+    told = [text for text in told if _PLACED not in text]
+    told = [text for text in told if not text.startswith(_NOTHING_TRIED)] or told
     if told:
         return f"waits until all its replicas fit: {told[-1]}"
     if status.get("phase") == "Pending":

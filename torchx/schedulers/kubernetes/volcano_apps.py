@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from torchx.schedulers.api import DescribeAppResponse
 from torchx.schedulers.kubernetes import access, parse_volcano, paths
-from torchx.schedulers.kubernetes.errors import KubernetesError, is_no_such_api, translated
+from torchx.schedulers.kubernetes.errors import (
+    KubernetesError,
+    is_no_such_api,
+    translated,
+    unreachable,
+)
 from torchx.schedulers.kubernetes.parse_volcano import Gang, Task, tasks_of
 from torchx.schedulers.kubernetes.pods import LABEL_VOLCANO_JOB, Pod, read_pods
 from torchx.schedulers.kubernetes.watch import Listing
@@ -52,12 +57,14 @@ class VolcanoApps:
         Returns:
             False without a cluster, and if somebody has put something in the place of the client.
         """
+        return self._is_original() and access.is_configured(self._api_client())
+
+    def _is_original(self) -> bool:
         api = self._custom_objects()
-        is_original = all(
+        return all(
             inspect.ismethod(getattr(api, name, None))
             for name in ("get_namespaced_custom_object_status", "list_namespaced_custom_object")
         )
-        return is_original and access.is_configured(self._api_client())
 
     def find(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Reads a Job with one request.
@@ -254,8 +261,11 @@ class VolcanoApps:
         return group, list(answer.get("items") or ())
 
     def _translated(self, what: str, namespace: str) -> Any:
-        path = paths.volcano_jobs(namespace)
-        return translated(f"{what} in namespace {namespace}", path, self._api_client())
+        client, what = self._api_client(), f"{what} in namespace {namespace}"
+        error = access.load_error(client)
+        if error is not None and self._is_original():
+            raise unreachable(error, what, "", error)
+        return translated(what, paths.volcano_jobs(namespace), client)
 
 
 def host_name(ip: str | None, namespace: str) -> str:
