@@ -12,6 +12,7 @@ import pytest
 
 from tests.servers.kubernetes.cluster import Cluster
 from tests.servers.kubernetes.harness import MCAD_MISSING, SMALL, TOO_LARGE, KubernetesHarness
+from tests.servers.kubernetes.http_api import write_kubeconfig
 from torchx.testing import Capability, SchedulerContract
 
 PROCESSES = {
@@ -28,7 +29,7 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kuberne
     monkeypatch.setenv("TORCHX_HOME", str(place / "$HOME `id`"))
     monkeypatch.setenv("KUBECONFIG", str(place / "kubeconfig"))
     with Cluster(has_volcano=False) as cluster:
-        cluster.write_kubeconfig(place / "kubeconfig")
+        write_kubeconfig(place / "kubeconfig", cluster.server)
         with KubernetesHarness(
             "kubernetes_mcad",
             missing={**MCAD_MISSING, **PROCESSES},
