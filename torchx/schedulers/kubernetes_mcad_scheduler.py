@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from torchx.schedulers.api import AppDef, AppDryRunInfo, AppState, runopts
 from torchx.schedulers.ids import make_unique
 from torchx.schedulers.kubernetes.errors import named_object
+from torchx.schedulers.kubernetes.handles import with_own_handle
 from torchx.schedulers.kubernetes.labels import (
     LABEL_APP_NAME,
     LABEL_KUBE_APP_NAME,
@@ -196,9 +197,11 @@ class KubernetesMCADScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
         pushed = copy.copy(app)
         pushed.roles = [copy.copy(role) for role in app.roles]
         images_to_push = self.dryrun_push_images(pushed, opts)
-        for role, instead in appwrapper.unmet_retries(app).items():
-            logger.warning("MCAD cannot do the retries of role `%s`: %s", role, instead)
+        for role in pushed.roles:
+            role.env = with_own_handle(role, opts.namespace)
         job = KubernetesMCADJob(images_to_push, _appwrapper(pushed, pods.settings_of(opts)))
+        for name, instead in appwrapper.unmet_retries(app).items():
+            logger.warning("MCAD cannot do the retries of role `%s`: %s", name, instead)
         if opts.validate_spec:
             validate(job)
         info = AppDryRunInfo(job, repr)
