@@ -18,9 +18,7 @@ from tests.servers.kubernetes.store import (
     Store,
 )
 
-_KINDS: dict[str, Kind] = {
-    kind.kind: kind for kind in (POD, SERVICE, COSCHEDULING_POD_GROUP)
-}
+_KINDS: dict[str, Kind] = {kind.kind: kind for kind in (POD, SERVICE, COSCHEDULING_POD_GROUP)}
 _DEFAULT_REQUEUING = {
     "growthType": "exponential",
     "maxNumRequeuings": 0,
