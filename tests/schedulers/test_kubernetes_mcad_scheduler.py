@@ -198,10 +198,12 @@ class TestScheduler:
         info = scheduler._submit_dryrun(an_app(), Opts(namespace="testnamespace"))
         body = json.dumps({"details": {"name": "test_job"}})
         with (
-            patch(f"{CUSTOM}.create_namespaced_custom_object") as create,
+            patch(
+                f"{CUSTOM}.create_namespaced_custom_object",
+                side_effect=api_error(409, "Conflict", body),
+            ),
             pytest.raises(ValueError, match="already exists"),
         ):
-            create.side_effect = api_error(409, "Conflict", body)
             scheduler.schedule(info)
 
     def test_other_refusals_are_handed_on(self, scheduler: KubernetesMCADScheduler) -> None:
@@ -209,10 +211,11 @@ class TestScheduler:
 
         info = scheduler._submit_dryrun(an_app(), Opts())
         with (
-            patch(f"{CUSTOM}.create_namespaced_custom_object") as create,
+            patch(
+                f"{CUSTOM}.create_namespaced_custom_object", side_effect=api_error(422, "Invalid")
+            ),
             pytest.raises(ApiException),
         ):
-            create.side_effect = api_error(422, "Invalid")
             scheduler.schedule(info)
 
     def test_images_are_pushed_once_by_a_bare_request(self) -> None:
@@ -268,10 +271,9 @@ class TestScheduler:
         self, scheduler: KubernetesMCADScheduler, status: int, reason: str
     ) -> None:
         with (
-            patch(f"{CUSTOM}.get_namespaced_custom_object") as get,
+            patch(f"{CUSTOM}.get_namespaced_custom_object", side_effect=api_error(status, reason)),
             pytest.raises(ValueError, match="cannot read the AppWrapper bar") as raised,
         ):
-            get.side_effect = api_error(status, reason)
             scheduler.describe("foo:bar")
         assert getattr(raised.value, "hint", "")
 
@@ -281,10 +283,9 @@ class TestScheduler:
         from kubernetes.client.rest import ApiException
 
         with (
-            patch(f"{CUSTOM}.get_namespaced_custom_object") as get,
+            patch(f"{CUSTOM}.get_namespaced_custom_object", side_effect=api_error(400, "Test")),
             pytest.raises(ApiException) as raised,
         ):
-            get.side_effect = api_error(400, "Test")
             scheduler.describe("foo:bar")
         assert not isinstance(raised.value, ValueError)
 

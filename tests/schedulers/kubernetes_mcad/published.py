@@ -14,8 +14,7 @@ def a_role(**fields: Any) -> Role:
         "name": "trainer_foo",
         "image": "pytorch/torchx:latest",
         "entrypoint": "main",
-        "args": ["--output-path", macros.img_root, "--app-id", macros.app_id]
-        + ["--rank0_env", macros.rank0_env],
+        "args": ["--out", macros.img_root, "--app-id", macros.app_id, macros.rank0_env],
         "env": {"FOO": "bar"},
         "resource": Resource(cpu=2, memMB=3000, gpu=4),
         "port_map": {"foo": 1234},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock, patch
 
@@ -33,134 +35,7 @@ def resource_of(app: AppDef, **options: Any) -> dict[str, Any]:
     return app_to_resource(app, **{"namespace": "default", **given, **options})
 
 
-GOLDEN = """\
-apiVersion: workload.codeflare.dev/v1beta1
-kind: AppWrapper
-metadata:
-  name: app-name
-  namespace: test_namespace
-spec:
-  priority: 0
-  resources:
-    GenericItems:
-    - generictemplate:
-        apiVersion: scheduling.sigs.k8s.io/v1alpha1
-        kind: PodGroup
-        metadata:
-          labels:
-            app.kubernetes.io/instance: app-name
-            app.kubernetes.io/managed-by: torchx.pytorch.org
-            app.kubernetes.io/name: test
-            appwrapper.workload.codeflare.dev: app-name
-          name: app-name-pg0
-          namespace: test_namespace
-        spec:
-          minMember: 1
-      replicas: 1
-    - generictemplate:
-        apiVersion: v1
-        kind: Pod
-        metadata:
-          annotations:
-            k8s.v1.cni.cncf.io/networks: test-network-conf
-            sidecar.istio.io/inject: 'false'
-          labels:
-            app.kubernetes.io/instance: app-name
-            app.kubernetes.io/managed-by: torchx.pytorch.org
-            app.kubernetes.io/name: test
-            pod-group.scheduling.sigs.k8s.io: app-name-pg0
-            torchx.pytorch.org/app-name: test
-            torchx.pytorch.org/replica-id: '0'
-            torchx.pytorch.org/role-index: '0'
-            torchx.pytorch.org/role-name: trainer_foo
-            torchx.pytorch.org/version: {version}
-          name: app-name-0
-          namespace: test_namespace
-        spec:
-          containers:
-          - command:
-            - main
-            - --output-path
-            - ''
-            - --app-id
-            - app-name
-            - --rank0_env
-            - TORCHX_RANK0_HOST
-            env:
-            - name: FOO
-              value: bar
-            - name: TORCHX_RANK0_HOST
-              value: localhost
-            - name: TORCHX_MCAD_TRAINERFOO_0_HOSTS
-              value: app-name-0.app-name
-            image: pytorch/torchx:latest
-            name: app-name-0
-            ports:
-            - containerPort: 1234
-              name: foo
-            resources:
-              limits:
-                cpu: 2000m
-                memory: 3000M
-                nvidia.com/gpu: '4'
-              requests:
-                cpu: 1900m
-                memory: 1976M
-                nvidia.com/gpu: '4'
-            securityContext: {{}}
-            volumeMounts:
-            - mountPath: /dev/shm
-              name: dshm
-            - mountPath: /dst
-              name: mount-0
-              readOnly: true
-          hostname: app-name-0
-          imagePullSecrets:
-          - {{}}
-          nodeSelector: {{}}
-          restartPolicy: Never
-          schedulerName: test-co-scheduler-name
-          subdomain: app-name
-          volumes:
-          - emptyDir:
-              medium: Memory
-            name: dshm
-          - hostPath:
-              path: /src
-            name: mount-0
-      replicas: 1
-    - generictemplate:
-        apiVersion: v1
-        kind: Service
-        metadata:
-          labels:
-            app.kubernetes.io/instance: app-name
-            app.kubernetes.io/managed-by: torchx.pytorch.org
-            app.kubernetes.io/name: test
-          name: app-name
-          namespace: test_namespace
-        spec:
-          clusterIP: None
-          ports:
-          - port: 1234
-            protocol: TCP
-            targetPort: 1234
-          publishNotReadyAddresses: true
-          selector:
-            app.kubernetes.io/instance: app-name
-          sessionAffinity: None
-          type: ClusterIP
-        status:
-          loadBalancer: {{}}
-      replicas: 1
-  schedulingSpec:
-    minAvailable: 1
-    requeuing:
-      growthType: exponential
-      maxNumRequeuings: 3
-      maxTimeInSeconds: 0
-      timeInSeconds: 300
-"""
+GOLDEN = Path(__file__).parents[2] / "fixtures" / "kubernetes" / "appwrapper.yaml"
 
 
 class TestRequest:
@@ -180,7 +55,7 @@ class TestRequest:
         )
         info = scheduler._submit_dryrun(an_app(), opts)
         assert str(info) == str(info.request) == repr(info.request)
-        assert str(info) == GOLDEN.format(version=torchx.__version__)
+        assert str(info) == GOLDEN.read_text().replace("{version}", torchx.__version__)
 
     def test_a_dry_run_without_a_runner_knows_its_app(
         self, scheduler: KubernetesMCADScheduler
@@ -278,8 +153,11 @@ class TestRequest:
 
     @pytest.mark.parametrize(
         "option",
-        ["service_account", "priority", "image_secret", "namespace", "coscheduler_name"]
-        + ["priority_class_name", "network"],
+        [
+            field.name
+            for field in dataclasses.fields(Opts)
+            if field.name not in ("image_repo", "validate_spec")
+        ],
     )
     def test_a_wrong_type_is_an_assertion(
         self, scheduler: KubernetesMCADScheduler, option: str
