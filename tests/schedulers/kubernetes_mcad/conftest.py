@@ -22,3 +22,18 @@ def scheduler() -> Iterator[KubernetesMCADScheduler]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "failed to load kube config")
         yield create_scheduler("test")
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "kubeconfig"
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    return path
+
+
+@pytest.fixture
+def real() -> Iterator[KubernetesMCADScheduler]:
+    """A scheduler on the cluster of the test."""
+    scheduler = create_scheduler("test")
+    yield scheduler
+    scheduler.close()

@@ -7,7 +7,7 @@ tell how an app ended. Where they are not known, the counts of the AppWrapper ha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -234,13 +234,14 @@ def describe(
     state = app_state(app, pods)
     replicas = replicas_of(app)
     has_failed = state == AppState.FAILED
-    ordered = [pods[replica.pod_name] for replica in replicas if replica.pod_name in pods]
     return DescribeAppResponse(
         app_id=app_id,
         state=state,
         num_restarts=restarts_of(app),
         msg=message(app, state, replicas, pods, events) or NONE,
-        structured_error_msg=reasons.structured_error(ordered) if has_failed else NONE,
+        structured_error_msg=reasons.structured_error(_pods_of(replicas, pods))
+        if has_failed
+        else NONE,
         roles_statuses=_role_statuses(app, replicas, pods),
         roles=list(get_role_information(items_of(app)).values()),
     )
@@ -265,8 +266,7 @@ def message(
     Returns:
         Sentences; ``""`` if there is nothing to tell.
     """
-    roles = {replica.pod_name: replica.role for replica in replicas}
-    failures = reasons.failures([pods[name] for name in roles if name in pods], roles)
+    failures = reasons.failures(_pods_of(replicas, pods), {})
     told = _dict(app, "status").get("state")
     if state == AppState.SUCCEEDED:
         return ""
@@ -321,6 +321,15 @@ def _counts(app: Json, pods: Mapping[str, Pod]) -> dict[ReplicaState, int]:
     if missing > 0:
         counts[ReplicaState.PENDING] = counts.get(ReplicaState.PENDING, 0) + missing
     return counts
+
+
+def _pods_of(replicas: Sequence[Replica], pods: Mapping[str, Pod]) -> list[Pod]:
+    """Lists the pods of replicas, which are called what the AppWrapper calls them."""
+    return [
+        replace(pods[replica.pod_name], role=replica.role, index=replica.index)
+        for replica in replicas
+        if replica.pod_name in pods
+    ]
 
 
 def _pod_state(pod: Pod | None) -> ReplicaState:
