@@ -142,6 +142,14 @@ BENCHMARKS = [
         limit=1.0,
     ),
     Benchmark(
+        "dryrun-kubernetes-1000",
+        "dry run of 1,000 replicas as a Volcano Job, printed, client library loaded",
+        program("dryrun_kubernetes.py", 1000),
+        ratio=0.2,
+        limit=1.0,
+        rounds=3,
+    ),
+    Benchmark(
         "workspace",
         "second submit of 20,000 unchanged files, 200 MB, to a Docker engine",
         program("workspace.py", 20_000, 10_000),

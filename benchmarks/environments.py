@@ -80,8 +80,9 @@ def original(cache: Path) -> Path:
     Returns:
         Its interpreter.
     """
-    directory = cache / ORIGINAL.replace("==", "-")
-    return _environment(directory, [ORIGINAL], is_fresh=not directory.exists())
+    directory = cache / f"{ORIGINAL.replace('==', '-')}-kubernetes"
+    requirement = ORIGINAL.replace("==", "[kubernetes]==")
+    return _environment(directory, [requirement], is_fresh=not directory.exists())
 
 
 def ours(cache: Path) -> Path:
@@ -103,7 +104,9 @@ def ours(cache: Path) -> Path:
                 )
             elif source.exists():
                 shutil.copy(source, Path(copy, part))
-        python = _environment(directory, [f"{copy}[docker]"], is_fresh=not directory.exists())
+        python = _environment(
+            directory, [f"{copy}[docker,kubernetes]"], is_fresh=not directory.exists()
+        )
         _pip_install(python, ["--force-reinstall", "--no-deps", copy])
     return python
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.kubernetes.cases import ReasonCases
 from tests.servers.kubernetes.cluster import Cluster
 from tests.servers.kubernetes.harness import (
     PLAIN_MISSING,
@@ -41,7 +42,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
 
 
 @pytest.mark.usefixtures("cluster")
-class TestPlainJobs(SchedulerContract):
+class TestPlainJobs(ReasonCases, SchedulerContract):
     @pytest.fixture
     def harness(self, cluster: Cluster, tmp_path: Path) -> Iterator[KubernetesHarness]:
         with KubernetesHarness(
@@ -59,7 +60,7 @@ class TestPlainJobs(SchedulerContract):
 
 @pytest.mark.filterwarnings("ignore:role `job` has max_retries")
 @pytest.mark.usefixtures("cluster")
-class TestVolcanoJobs(SchedulerContract):
+class TestVolcanoJobs(ReasonCases, SchedulerContract):
     @pytest.fixture
     def harness(self, cluster: Cluster, tmp_path: Path) -> Iterator[KubernetesHarness]:
         with KubernetesHarness(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Optional, Union
 import pytest
 
 from torchx.schedulers.api import StructuredOpts
+from torchx.schedulers.structured_opts import IS_EXTENSION
 from torchx.specs.api import CfgVal, InvalidRunConfigException
 
 if TYPE_CHECKING:
@@ -282,3 +283,15 @@ def test_a_field_with_a_cfg_key_goes_by_it_outside(key: str) -> None:
 def test_of_several_spellings_the_cfg_key_counts_first() -> None:
     cfg: dict[str, CfgVal] = {"mailUser": "c", "mail_user": "b", "mail-user": "a"}
     assert Keyed.from_cfg(cfg).mail_user == "a"
+
+
+def test_a_field_may_be_an_extension_of_the_published_options() -> None:
+    @dataclass
+    class Extended(StructuredOpts):
+        queue: str | None = None
+        extra: int = field(default=1, metadata=IS_EXTENSION)
+
+    declared = Extended.as_runopts()
+    assert list(declared._opts) == ["queue"]
+    assert [name for name, _ in declared] == ["queue", "extra"]
+    assert Extended.from_cfg(declared.resolve({"extra": 2})).extra == 2

@@ -271,3 +271,31 @@ def test_the_error_of_a_run_option() -> None:
     assert str(InvalidRunConfigException("bad", "k", {})) == "bad. Given: <EMPTY>"
     copied = pickle.loads(pickle.dumps(error))
     assert (str(copied), copied.cfg_key, copied.hint) == (str(error), "k", "fix it")
+
+
+def test_extensions_are_kept_apart_but_behave_like_any_option() -> None:
+    opts = runopts()
+    opts.add("extra_time", type_=int, help="more", default=1, is_extension=True)
+    opts.add("queue", type_=str, help="where")
+    assert list(opts._opts) == ["queue"]
+    assert [name for name, _ in opts] == ["queue", "extra_time"]
+    assert len(opts) == 2
+    assert opts.get("extraTime") is opts.get("extra_time") is not None
+    assert opts.resolve({"extraTime": 2}) == {"queue": None, "extra_time": 2}
+    assert opts.cfg_from_str("extra_time=3") == {"extra_time": 3}
+    assert opts.unknown_keys({"extra_tine": 1, "queue": "q"}) == {"extra_tine": "extra_time"}
+    assert "extra_time=EXTRA_TIME (int, 1)" in repr(opts)
+    with pytest.raises(InvalidRunConfigException, match="extra_time"):
+        opts.resolve({"extra_time": "x"})
+
+
+def test_extensions_stay_extensions_in_a_union() -> None:
+    one, other = runopts(), runopts()
+    one.add("published", type_=str, help="")
+    other.add("extra", type_=str, help="", is_extension=True)
+    both = one | other
+    assert (list(both._opts), list(dict(both))) == (["published"], ["published", "extra"])
+    both.add("published", type_=int, help="replaced", is_extension=True)
+    both.add("extra", type_=int, help="replaced")
+    assert list(both._opts) == ["published"]
+    assert {option.help for _, option in both} == {"replaced"}

@@ -121,7 +121,12 @@ def app_to_resource(
         ValueError: Kubernetes cannot run such an app.
         TypeError: A mount is of an unknown type, or an overlay does not fit to the pod.
     """
-    pods = PodSettings(service_account, reserved_millicpu, reserved_memmb, efa_device_count)
+    pods = PodSettings(
+        service_account=service_account,
+        reserved_millicpu=reserved_millicpu,
+        reserved_memmb=reserved_memmb,
+        efa_device_count=efa_device_count,
+    )
     return _volcano_job(app, queue, pods, priority_class)
 
 

@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 _WIDTH = 80
-_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,99}")
+# Text that is written as it is: it cannot be read as something else, and has no place to break.
+_PLAIN = re.compile(r"(?!(?i:yes|no|true|false|on|off|null)\Z)[A-Za-z][A-Za-z0-9_./-]{0,99}")
 
 
 def dump_yaml(data: dict[str, Any] | list[Any]) -> str:
@@ -51,15 +52,19 @@ class _Writer:
             return f"{' ' * indent}- {self.text(item, indent + 2)[indent + 2 :]}"
         if isinstance(item, (dict, list)):
             return self._dump([item], indent)
+        if isinstance(item, str) and _PLAIN.fullmatch(item):
+            return f"{' ' * indent}- {item}\n"
         return self._remembered((type(item), item, indent), [item], indent)
 
     def _entry(self, key: str, value: Any, indent: int) -> str:
+        is_plain = _PLAIN.fullmatch(key)
+        if is_plain and isinstance(value, str) and _PLAIN.fullmatch(value):
+            return f"{' ' * indent}{key}: {value}\n"
         if not isinstance(value, (dict, list)):
             return self._remembered((key, type(value), value, indent), {key: value}, indent)
-        if not value or not _PLAIN_KEY.fullmatch(key):
+        if not value or not is_plain:
             return self._dump({key: value}, indent)
-        head = self._remembered((key, indent), {key: None}, indent).removesuffix(" null\n")
-        return f"{head}\n{self.text(value, indent + 2 * isinstance(value, dict))}"
+        return f"{' ' * indent}{key}:\n{self.text(value, indent + 2 * isinstance(value, dict))}"
 
     def _remembered(self, key: tuple[object, ...], node: Any, indent: int) -> str:
         text = self._written.get(key)

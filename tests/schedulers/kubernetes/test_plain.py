@@ -196,6 +196,15 @@ def test_secrets_are_not_printed(scheduler: KubernetesScheduler) -> None:
         assert "hf_abcdefghij" in str(request.data())
 
 
+@pytest.mark.parametrize("queue", [None, "q"])
+def test_a_job_is_told_its_handle(scheduler: KubernetesScheduler, queue: str | None) -> None:
+    env = {"TORCHX_JOB_ID": f"kubernetes://me/{macros.app_id}", "ID": macros.app_id}
+    request = request_of(scheduler, app(role(env=env)), queue=queue, namespace="team")
+    shown = str(request)
+    assert "value: kubernetes://me/team:demo-x1\n" in shown
+    assert "value: demo-x1\n" in shown
+
+
 IGNORED = {
     "rules": [
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}

@@ -12,7 +12,8 @@ from typing import Any
 from tests.servers.kubernetes.store import EVENT, JOB, POD, Object, Refusal, Store, now
 
 INDEX = "batch.kubernetes.io/job-completion-index"
-BACK_OFF_S = 0.1
+BACK_OFF_S = 1.1
+"""Real ones wait for 10 s at first. Pods tell their age in whole seconds."""
 
 
 @dataclass

@@ -196,7 +196,10 @@ def _load(configuration: Configuration, context: str | None) -> Exception | None
         return None
     paths = os.environ.get("KUBECONFIG", "")
     if paths and not any(os.path.exists(path) for path in paths.split(os.pathsep)):
-        return config.ConfigException(f"KUBECONFIG names `{paths}`, which does not exist")
+        missing: Exception = config.ConfigException(
+            f"KUBECONFIG names `{paths}`, which does not exist"
+        )
+        return missing
     return error
 
 

@@ -12,7 +12,10 @@ SLOT = "\ufdd0"
 """Stands in text for the number of a replica, which is put in later."""
 
 # One `$` alone is kept as it is; but before other than ASCII the kubelet reads half a character.
-_CHANGED = re.compile(r"\$\$+|\$(?=[^\x00-\x7f])|\$\((?:(?P<name>[^)]*)\))?")
+_DOLLARS = r"\$\$+|\$(?=[^\x00-\x7f])"
+_CHANGED = re.compile(rf"{_DOLLARS}|\$\((?P<name>[^)]*)\)")
+# The number of a replica may be put in as `$(INDEX)`, whose `)` would close any `$(` before it.
+_CHANGED_AROUND_SLOT = re.compile(rf"{_DOLLARS}|\$\((?:(?P<name>[\w.-]+)\))?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -34,14 +37,14 @@ def literal(text: str, env: Collection[str] = (), references: Collection[str] = 
     """
     if "$" not in text:
         return text
-    # What is put in may be a reference, whose `)` would close any `$(` before it.
     has_slot = SLOT in text
 
     def escaped(found: re.Match[str]) -> str:
         name = found["name"]
         if not found[0].startswith("$("):
             return found[0] * 2
-        is_changed = has_slot or (name is not None and (name in env or _NAME.fullmatch(name)))
-        return f"${found[0]}" if is_changed and name not in references else found[0]
+        if name in references or not (has_slot or name in env or _NAME.fullmatch(name)):
+            return found[0]
+        return f"${found[0]}"
 
-    return _CHANGED.sub(escaped, text)
+    return (_CHANGED_AROUND_SLOT if has_slot else _CHANGED).sub(escaped, text)

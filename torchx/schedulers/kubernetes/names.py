@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import get_args
 
 from torchx.specs.api import AppDef, Role
+from torchx.specs.mounts import Mount
 from torchx.util.strings import normalize_str
 
 LONGEST_NAME = 63
 """Longest name of a pod, a host or a Service, in characters."""
 
+_MOUNTS = get_args(Mount)
 _SHORTEN = "shorten the name of the app or of the role"
 
 
@@ -123,30 +126,35 @@ def check_app(app: AppDef, app_name: str) -> None:
 
     Raises:
         ValueError: Kubernetes cannot run it. All names that are wrong are told.
-        TypeError: A variable is no text.
+        TypeError: A variable is no text, or a mount of an unknown type.
     """
     if not app.roles:
-        raise ValueError(f"the app `{app.name}` has no roles; give it at least one")
+        raise ValueError(f"the app {app.name!r} has no roles; give it at least one")
     faults = [*_name_faults(app, app_name), *port_faults(app.roles)]
     if faults:
         raise ValueError("; ".join(faults))
-    check_variables(app.roles)
+    check_contents(app.roles)
 
 
-def check_variables(roles: Iterable[Role]) -> None:
-    """Checks the variables of roles.
+def check_contents(roles: Iterable[Role]) -> None:
+    """Checks the mounts and the variables of roles.
 
     Args:
         roles: The roles.
 
     Raises:
-        TypeError: A variable is no text.
+        TypeError: A variable is no text, or a mount of an unknown type.
     """
     for role in roles:
+        for mount in role.mounts:
+            if not isinstance(mount, _MOUNTS):
+                raise TypeError(
+                    f"role {role.name!r}: unknown mount type {type(mount).__name__}: {mount!r}"
+                )
         for name, value in role.env.items():
             if not isinstance(value, str):
                 raise TypeError(
-                    f"the variable {name} of role `{role.name}` must be text,"
+                    f"the variable {name} of role {role.name!r} must be text,"
                     f" not {type(value).__name__}; write it as a string"
                 )
 
@@ -154,7 +162,7 @@ def check_variables(roles: Iterable[Role]) -> None:
 def _name_faults(app: AppDef, app_name: str) -> Iterable[str]:
     if not app_name[:1].isalpha():
         yield (
-            f"the name of the app `{app.name}` must begin with a letter on Kubernetes, where it"
+            f"the name of the app {app.name!r} must begin with a letter on Kubernetes, where it"
             f" becomes `{app_name}`; give the app another name"
         )
     seen: dict[str, str] = {}
@@ -162,17 +170,17 @@ def _name_faults(app: AppDef, app_name: str) -> Iterable[str]:
         name = normalize_str(role.name).rstrip("-")
         if not name:
             yield (
-                f"nothing is left of the name of role `{role.name}`: names on Kubernetes consist of"
+                f"nothing is left of the name of role {role.name!r}: names on Kubernetes consist of"
                 " letters a to z, digits and dashes; give the role another name"
             )
         elif name in seen:
             yield (
-                f"the roles `{seen[name]}` and `{role.name}` would both be called `{name}` on"
+                f"the roles {seen[name]!r} and {role.name!r} would both be called `{name}` on"
                 " Kubernetes; give one of them another name"
             )
         seen.setdefault(name, role.name)
         if role.num_replicas < 1:
-            yield f"role `{role.name}` has {role.num_replicas} replicas; give it at least one"
+            yield f"role {role.name!r} has {role.num_replicas} replicas; give it at least one"
 
 
 _PORT_NAME = re.compile(r"(?!.*--)(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
@@ -191,12 +199,12 @@ def port_faults(roles: Iterable[Role]) -> Iterable[str]:
         for name, port in role.port_map.items():
             if not _PORT_NAME.fullmatch(name):
                 yield (
-                    f"`{name}` of role `{role.name}` cannot be the name of a port on Kubernetes:"
+                    f"`{name}` of role {role.name!r} cannot be the name of a port on Kubernetes:"
                     " it takes 1 to 15 characters a to z, 0 to 9 and single inner dashes, one of"
                     " them a letter"
                 )
             if not 0 < port < 65536:
-                yield f"port `{name}` of role `{role.name}` must be 1 to 65535, not {port}"
+                yield f"port `{name}` of role {role.name!r} must be 1 to 65535, not {port}"
 
 
 def check_pod_name(name: str) -> None:

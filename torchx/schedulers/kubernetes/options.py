@@ -68,7 +68,7 @@ class Opts(StructuredOpts):
     """labels that nodes must have, as label:value;label2:value2"""
 
     tolerations: list[str] | None = field(default=None, metadata=IS_EXTENSION)
-    """taints that nodes may have, as key=value:Effect;key2:Effect"""
+    """taints that nodes may have, as key:value:Effect;key2:Effect"""
 
     max_duration_s: int | None = field(default=None, metadata=IS_EXTENSION)
     """longest time in seconds that each role may run, then its replicas are ended (plain Jobs)"""
@@ -154,6 +154,7 @@ def pod_settings(opts: Opts) -> PodSettings:
         The settings.
     """
     return PodSettings(
+        namespace=opts.namespace,
         service_account=opts.service_account,
         reserved_millicpu=opts.reserved_millicpu,
         reserved_memmb=opts.reserved_memmb,

@@ -63,24 +63,11 @@ def role_to_pod(
     limits, requests = _resources(
         role.resource, reserved_millicpu, reserved_memmb, efa_device_count
     )
+    resources = models.V1ResourceRequirements(limits=limits, requests=requests)
     volumes, volume_mounts = volumes_of(role.mounts, models)
-    privileged = {"privileged": True} if is_privileged(role.mounts) else {}
-    container = models.V1Container(
-        name=name,
-        image=role.image,
-        command=command_of(role),
-        env=[_variable(key, value, role.env, models) for key, value in role.env.items()],
-        ports=[
-            models.V1ContainerPort(name=port, container_port=number)
-            for port, number in role.port_map.items()
-        ],
-        resources=models.V1ResourceRequirements(limits=limits, requests=requests),
-        volume_mounts=volume_mounts,
-        security_context=models.V1SecurityContext(**privileged),
-    )
     return models.V1Pod(
         spec=models.V1PodSpec(
-            containers=[container],
+            containers=[_container(name, role, resources, volume_mounts, models)],
             restart_policy="Never",
             service_account_name=service_account,
             volumes=volumes,
@@ -93,6 +80,25 @@ def role_to_pod(
             },
             labels={},
         ),
+    )
+
+
+def _container(
+    name: str, role: Role, resources: Any, volume_mounts: list[Any], models: Models
+) -> Any:
+    privileged = {"privileged": True} if is_privileged(role.mounts) else {}
+    return models.V1Container(
+        name=name,
+        image=role.image,
+        command=command_of(role),
+        env=[_variable(key, value, role.env, models) for key, value in role.env.items()],
+        ports=[
+            models.V1ContainerPort(name=port, container_port=number)
+            for port, number in role.port_map.items()
+        ],
+        resources=resources,
+        volume_mounts=volume_mounts,
+        security_context=models.V1SecurityContext(**privileged),
     )
 
 

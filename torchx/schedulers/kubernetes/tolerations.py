@@ -9,8 +9,8 @@ def parse_toleration(text: str) -> dict[str, str]:
     """Reads a toleration.
 
     Args:
-        text: ``key=value:Effect``; without a value any value is tolerated, without an effect all
-            effects are. ``*`` tolerates all taints.
+        text: ``key=value:Effect`` or ``key:value:Effect``; without a value any value is tolerated,
+            without an effect all effects are. ``*`` tolerates all taints.
 
     Returns:
         The arguments of a ``V1Toleration``.
@@ -22,16 +22,18 @@ def parse_toleration(text: str) -> dict[str, str]:
         >>> parse_toleration("dedicated=ml:NoSchedule")
         {'key': 'dedicated', 'operator': 'Equal', 'value': 'ml', 'effect': 'NoSchedule'}
     """
-    pair, colon, effect = text.strip().partition(":")
-    key, equals, value = pair.partition("=")
-    if not key or (colon and effect not in _EFFECTS):
+    pair, _, effect = text.strip().rpartition(":")
+    if effect not in _EFFECTS:
+        pair, effect = text.strip(), ""
+    key, sign, value = pair.partition("=" if "=" in pair else ":")
+    if not key or ":" in value or (sign and (key == "*" or (sign == ":" and not effect))):
         raise ValueError(
             f"`{text}` is no toleration: write it as key=value:Effect or key:Effect, where the"
             f" effect is one of {', '.join(_EFFECTS)}"
         )
     toleration = {} if key == "*" else {"key": key}
-    toleration["operator"] = "Equal" if equals else "Exists"
-    if equals:
+    toleration["operator"] = "Equal" if sign else "Exists"
+    if sign:
         toleration["value"] = value
     if effect:
         toleration["effect"] = effect

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torchx.errors import BackendError
@@ -118,15 +119,27 @@ def _unanswered(dry_run: Callable[[], None], cluster: Cluster) -> str | None:
     from urllib3.exceptions import HTTPError
 
     try:
-        with warnings.catch_warnings():
-            # That there is no configuration is said below, in one line.
-            warnings.simplefilter("ignore")
+        with _in_silence():
             dry_run()
     except ApiException as error:
         return _refused(error, _is_configured(cluster))
     except (ConfigException, HTTPError, OSError) as error:
         return _one_line(error) if _is_configured(cluster) else _NO_CONFIGURATION
     return None
+
+
+@contextlib.contextmanager
+def _in_silence() -> Iterator[None]:
+    """Keeps warnings back: that no cluster can be reached is said later, in one line."""
+    attempts = logging.getLogger("urllib3.connectionpool")
+    level = attempts.level
+    attempts.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        attempts.setLevel(level)
 
 
 def _is_configured(cluster: Cluster) -> bool:

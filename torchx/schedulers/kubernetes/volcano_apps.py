@@ -29,6 +29,13 @@ log: logging.Logger = logging.getLogger(__name__)
 _MISSING, _FORBIDDEN, _CONFLICT = 404, 403, 409
 _LIST_TIMEOUT_S = 30
 _CANCEL_TRIES = 5
+_PUBLISHED_CALLS = (
+    "get_namespaced_custom_object",
+    "get_namespaced_custom_object_status",
+    "list_namespaced_custom_object",
+    "replace_namespaced_custom_object_status",
+    "delete_namespaced_custom_object",
+)
 _LIVE = ("Pending", "Running")
 
 
@@ -61,10 +68,7 @@ class VolcanoApps:
 
     def _is_original(self) -> bool:
         api = self._custom_objects()
-        return all(
-            inspect.ismethod(getattr(api, name, None))
-            for name in ("get_namespaced_custom_object_status", "list_namespaced_custom_object")
-        )
+        return all(inspect.ismethod(getattr(api, name, None)) for name in _PUBLISHED_CALLS)
 
     def find(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Reads a Job with one request.

@@ -83,7 +83,7 @@ class Watch(Generic[T]):
             self._want()
             while not self._is_complete and self._error is None:
                 self._changed.wait(_INTEREST_S / 2)
-                self._want()
+                self._stay_interested()
             if self._error is not None:
                 raise self._error
             return dict(self._kept), self._count
@@ -112,8 +112,9 @@ class Watch(Generic[T]):
         """
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
+            self._want()
             while True:
-                self._want()
+                self._stay_interested()
                 if self._error is not None:
                     raise self._error
                 left_s = deadline_s - time.monotonic()
@@ -130,8 +131,11 @@ class Watch(Generic[T]):
         if response is not None:
             hang_up(response)
 
-    def _want(self) -> None:
+    def _stay_interested(self) -> None:
         self._wanted_until_s = time.monotonic() + _INTEREST_S
+
+    def _want(self) -> None:
+        self._stay_interested()
         if self._thread is None:
             self._error = None
             self._thread = threading.Thread(target=self._run, name="kubernetes-watch", daemon=True)

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from torchx.schedulers.kubernetes.models import Models
-from torchx.schedulers.kubernetes.names import check_variables, port_faults
+from torchx.schedulers.kubernetes.names import check_contents, port_faults
 from torchx.schedulers.kubernetes_mcad.names import pod_group_name
 from torchx.schedulers.kubernetes_mcad.options import REQUEUE_AFTER_S
 from torchx.schedulers.kubernetes_mcad.pods import Settings, object_labels, replica_pods
@@ -104,7 +104,7 @@ def check_app(app: AppDef) -> None:
         TypeError: A variable is no text.
     """
     if not app.roles:
-        raise ValueError(f"the app `{app.name}` has no roles; give it at least one")
+        raise ValueError(f"the app {app.name!r} has no roles; give it at least one")
     faults = [
         f"role {role.name!r} has {role.num_replicas} replicas; give it at least one"
         for role in app.roles
@@ -113,7 +113,7 @@ def check_app(app: AppDef) -> None:
     faults += port_faults(role for role in app.roles if role.port_map)
     if faults:
         raise ValueError("; ".join(faults))
-    check_variables(app.roles)
+    check_contents(app.roles)
 
 
 def unmet_retries(app: AppDef) -> dict[str, str]:

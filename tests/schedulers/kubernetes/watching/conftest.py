@@ -10,7 +10,9 @@ import pytest
 
 from tests.servers.kubernetes.cluster import Cluster
 from tests.servers.kubernetes.http_api import ApiServer, write_kubeconfig
+from tests.servers.kubernetes.kubelet import Kubelet
 from tests.servers.kubernetes.playback import Playback
+from tests.servers.kubernetes.store import Store
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler, create_scheduler
 
 Played = Callable[..., tuple[Playback, KubernetesScheduler]]
@@ -51,6 +53,21 @@ def play(kubeconfig: Path, scheduler: KubernetesScheduler) -> Iterator[Played]:
             return playback, scheduler
 
         yield opened
+
+
+@pytest.fixture
+def server(kubeconfig: Path) -> Iterator[ApiServer]:
+    """An API server without controllers: what happens is what a test does."""
+    store = Store()
+    kubelet = Kubelet(store)
+    server = ApiServer(store, kubelet, lambda kind, namespace, item: None)
+    server.thread.start()
+    write_kubeconfig(kubeconfig, server)
+    yield server
+    server.is_stopping.set()
+    kubelet.stop()
+    server.shutdown()
+    server.server_close()
 
 
 def requests_of(server: ApiServer) -> list[str]:

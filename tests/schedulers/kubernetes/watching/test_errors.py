@@ -14,7 +14,7 @@ from kubernetes.client import ApiClient, ApiException, CustomObjectsApi
 
 from tests.servers.kubernetes.http_api import write_kubeconfig
 from tests.servers.kubernetes.replay import Exchange, Replay, exchanges_of
-from torchx.schedulers.kubernetes import access, wire
+from torchx.schedulers.kubernetes import access
 from torchx.schedulers.kubernetes.errors import KubernetesError, is_no_such_api, translated
 from torchx.schedulers.kubernetes.wire import Wire
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler
@@ -56,7 +56,7 @@ TRANSIENT = {("errors_429_5xx", 1), ("errors_429_5xx", 8), ("errors_requests", 8
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses: list[float] = []
-    monkeypatch.setattr(wire.time, "sleep", pauses.append)
+    monkeypatch.setattr("torchx.schedulers.kubernetes.wire.time.sleep", pauses.append)
     return pauses
 
 
