@@ -10,8 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.kubernetes.cases import ReasonCases
 from tests.servers.kubernetes.cluster import Cluster
-from tests.servers.kubernetes.harness import MCAD_MISSING, SMALL, TOO_LARGE, KubernetesHarness
+from tests.servers.kubernetes.harness import (
+    MCAD_MISSING,
+    SMALL,
+    SMALL_REQUESTS,
+    TOO_LARGE,
+    KubernetesHarness,
+)
 from tests.servers.kubernetes.http_api import write_kubeconfig
 from torchx.testing import Capability, SchedulerContract
 
@@ -34,7 +41,7 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kuberne
             "kubernetes_mcad",
             missing={**MCAD_MISSING, **PROCESSES},
             runner="tests.servers.kubernetes.harness:make_unstamped_runner",
-            cfg={"requeue_after_s": 1},
+            cfg={"requeue_after_s": 1, **SMALL_REQUESTS},
             image="image",
             resource=SMALL,
             held_resource=TOO_LARGE,
@@ -44,5 +51,5 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kuberne
             yield harness
 
 
-class TestAppWrappers(SchedulerContract):
+class TestAppWrappers(ReasonCases, SchedulerContract):
     pass

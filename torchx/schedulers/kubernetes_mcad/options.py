@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torchx.schedulers.kubernetes.labels import clean_label_value
+from torchx.schedulers.kubernetes.pod import RESERVED_MEMMB, RESERVED_MILLICPU
 from torchx.schedulers.structured_opts import IS_EXTENSION, StructuredOpts
 from torchx.specs.api import CfgVal
 
@@ -49,6 +50,13 @@ class Opts(StructuredOpts):
     requeue_after_s: int = field(default=REQUEUE_AFTER_S, metadata=IS_EXTENSION)
     """seconds after the dispatch when MCAD looks whether the app has to be started again
     (max_retries); twice as long each time"""
+
+    reserved_millicpu: int = field(default=RESERVED_MILLICPU, metadata=IS_EXTENSION)
+    """thousandths of a CPU to request less than the role asks for, so that it fits on a node which
+    runs other things, too; the limit of the pod stays"""
+
+    reserved_memmb: int = field(default=RESERVED_MEMMB, metadata=IS_EXTENSION)
+    """memory in MB to request less than the role asks for, as above"""
 
     validate_spec: bool = field(default=True, metadata=IS_EXTENSION)
     """check the AppWrapper against the schema that comes with torchx before it is submitted"""
@@ -104,4 +112,6 @@ _TYPES: Mapping[str, type] = {
     "network": str,
     "quota_labels": dict,
     "requeue_after_s": int,
+    "reserved_millicpu": int,
+    "reserved_memmb": int,
 }

@@ -40,6 +40,8 @@ class Settings:
         priority: Priority in the queue of MCAD.
         quota_labels: Labels by which MCAD finds the quota to charge.
         requeue_after_s: Seconds after which MCAD looks whether it has to be started again.
+        reserved_millicpu: Thousandths of a CPU to request less than a role asks for.
+        reserved_memmb: Memory in MB to request less than a role asks for.
     """
 
     namespace: str
@@ -51,6 +53,8 @@ class Settings:
     priority: int | None = None
     quota_labels: Mapping[str, str] | None = None
     requeue_after_s: int = REQUEUE_AFTER_S
+    reserved_millicpu: int = pod.RESERVED_MILLICPU
+    reserved_memmb: int = pod.RESERVED_MEMMB
 
 
 def settings_of(opts: Opts) -> Settings:
@@ -170,7 +174,14 @@ def make_pod(
         TypeError: A mount is of an unknown type.
     """
     models = models or Models()
-    made = pod.role_to_pod(name, role, settings.service_account, models=models)
+    made = pod.role_to_pod(
+        name,
+        role,
+        settings.service_account,
+        settings.reserved_millicpu,
+        settings.reserved_memmb,
+        models=models,
+    )
     made.api_version, made.kind = "v1", "Pod"
     made.metadata.name, made.metadata.namespace = name, settings.namespace
     if settings.network is not None:
