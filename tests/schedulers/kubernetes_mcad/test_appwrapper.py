@@ -154,7 +154,7 @@ def test_an_app_without_roles_is_refused(scheduler: KubernetesMCADScheduler) -> 
 
 
 def test_a_variable_that_is_no_text_is_refused(scheduler: KubernetesMCADScheduler) -> None:
-    with pytest.raises(TypeError, match="variable N of role `trainer_foo`"):
+    with pytest.raises(TypeError, match="variable N of role 'trainer_foo'"):
         data_of(scheduler, an_app(env={"N": 1}))
 
 
