@@ -18,7 +18,7 @@ from torchx.schedulers.kubernetes_mcad_scheduler import KubernetesMCADScheduler,
 from torchx.specs import AppDef, AppState, ReplicaState, Resource, Role, UnknownAppException
 from torchx.testing.waiting import eventually
 
-SMALL = Resource(cpu=0.01, gpu=0, memMB=16)
+SMALL = Resource(cpu=1, gpu=0, memMB=16)
 APPWRAPPERS = "/apis/workload.codeflare.dev/v1beta1/namespaces/default/appwrappers"
 PODS = "/api/v1/namespaces/default/pods"
 TIMEOUT_S = 30
