@@ -41,11 +41,14 @@
         │   └── ImageRepoError               an image has to be pushed, but not known where to
         ├── WorkspaceBuildError              the image of a workspace could not be built
         ├── ImagePushError                   an image could not be pushed
+        ├── KubernetesAppError               an app is not what a Kubernetes cluster takes
+        ├── KubernetesAppTypeError           a part of it is of a type that cannot be sent
         ├── ClusterMountError                a mount is of what only a Kubernetes cluster has
         ├── JobStartError                    a back end accepted a job but could not start it
         ├── DockerPackageMissing             the Python package ``docker`` is not installed
         └── BackendError                     a back end failed to answer; see ``transient``
             └── DockerEngineError            the Docker engine is away, or refuses
+            ├── KubernetesError              the API server of a cluster refuses, or is away
             ├── KubernetesAccessError        a cluster does not let this user create jobs
             ├── VolcanoMissingError          a job is for Volcano, which the cluster does not have
             └── LsfError                     a command of LSF failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -530,3 +531,12 @@ def test_without_the_package_options_can_be_shown_and_nothing_else(
     assert dict(Reloaded("foo").run_opts())
     with pytest.raises(ModuleNotFoundError):
         Reloaded("foo").submit_dryrun(AppDef("test", [trainer()]), earlier)
+
+
+def test_importing_the_scheduler_loads_no_library() -> None:
+    program = (
+        "import sys, torchx.schedulers.kubernetes_scheduler;"
+        "print([name for name in ('kubernetes', 'yaml', 'docker') if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert shown.stdout.strip() == b"[]"

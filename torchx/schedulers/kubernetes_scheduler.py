@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from torchx.schedulers.api import AppDef, AppDryRunInfo, runopts
 from torchx.schedulers.ids import make_unique
 from torchx.schedulers.kubernetes import submit, validation
-from torchx.schedulers.kubernetes.errors import named_object
+from torchx.schedulers.kubernetes.apps import Shape
+from torchx.schedulers.kubernetes.errors import named_object, translated
 from torchx.schedulers.kubernetes.job import KubernetesJob
 from torchx.schedulers.kubernetes.labels import (
     LABEL_APP_NAME,
@@ -177,6 +178,7 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
 
     def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[KubernetesJob]:
         opts = options_of(cfg)
+        self._use_context(opts.context)
         pushed = _with_own_roles(app)
         images_to_push = self.dryrun_push_images(pushed, opts)
         if opts.queue is None:
@@ -231,12 +233,16 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
             ApiException: The cluster refuses it.
         """
         job, namespace = dryrun_info.request, self._namespace(dryrun_info)
+        self._use_context((dryrun_info._cfg or {}).get("context"))
         self.push_images(job.images_to_push)
-        if job.is_plain():
+        with translated("submit the app", api_client=self._api_client()):
+            if not job.is_plain():
+                name = submit.create_volcano(job, namespace, self._custom_objects_api())
+                return app_id_of(namespace, name)
             submit.create_plain(job, namespace, self._api_client())
-            return app_id_of(namespace, job.app_name())
-        name = submit.create_volcano(job, namespace, self._custom_objects_api())
-        return app_id_of(namespace, name)
+        app_id = app_id_of(namespace, job.app_name())
+        self._apps().remember(app_id, Shape.PLAIN)
+        return app_id
 
     def _namespace(self, dryrun_info: AppDryRunInfo[KubernetesJob]) -> str:
         given = (dryrun_info._cfg or {}).get("namespace")
@@ -250,6 +256,7 @@ def create_scheduler(
     session_name: str,
     client: ApiClient | None = None,
     docker_client: DockerClient | None = None,
+    kube_context: str | None = None,
     **kwargs: Any,
 ) -> KubernetesScheduler:
     """Creates the scheduler, without contacting a cluster.
@@ -258,9 +265,13 @@ def create_scheduler(
         session_name: Name under which the client submits apps.
         client: Client of the cluster; by default one is made when it is needed.
         docker_client: Client of the Docker engine, likewise.
+        kube_context: Context of the kubeconfig; by default the current one. The variable
+            ``TORCHX_KUBE_CONTEXT`` sets it for all commands.
         **kwargs: Ignored.
 
     Returns:
         The scheduler.
     """
-    return KubernetesScheduler(session_name, client=client, docker_client=docker_client)
+    scheduler = KubernetesScheduler(session_name, client=client, docker_client=docker_client)
+    scheduler.context = kube_context
+    return scheduler

@@ -10,7 +10,7 @@ import pytest
 
 from tests.schedulers.kubernetes.api_server import JOBS, SERVICES, VOLCANO, ApiServer
 from tests.schedulers.kubernetes.conftest import Submitting, app, role
-from torchx.schedulers.kubernetes.validation import KubernetesAccessError, VolcanoMissingError
+from torchx.schedulers.kubernetes.refusals import KubernetesAccessError, VolcanoMissingError
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler, Opts
 
 QUEUE = (
@@ -125,6 +125,18 @@ def test_a_cluster_that_cannot_be_reached_is_named(caplog: pytest.LogCaptureFixt
     (message,) = caplog.messages
     assert "Connection refused" in message
     assert "\n" not in message
+
+
+def test_a_job_that_may_be_too_large_is_warned_of(
+    scheduler: KubernetesScheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = role(env={"A": "x" * 100_000}, num_replicas=20)
+    with caplog.at_level(logging.WARNING):
+        scheduler.submit_dryrun(app(large), Opts())
+        scheduler.submit_dryrun(app(large), Opts(queue="q"))
+    told = [text for text in caplog.messages if "1.5 MB" in text]
+    assert len(told) == 1
+    assert "the Volcano Job has 2.0 MB" in told[0]
 
 
 def test_no_check_asks_nobody(connected: KubernetesScheduler, server: ApiServer) -> None:

@@ -32,6 +32,14 @@ class ReasonCases:
         eventually(lambda: reason.search(job.status().msg), "the reason", harness.timeout_s)
         assert job.status().state == AppState.PENDING
 
+    def test_the_last_words_of_a_replica_that_failed_are_told(
+        self, harness: SchedulerHarness
+    ) -> None:
+        status = harness.launch(harness.role("print('so long'); raise SystemExit('thanks')")).wait()
+        assert status.state == AppState.FAILED
+        if "queue" not in harness.cfg:  # the pods of Volcano Jobs are as they always were
+            assert "failed with exit code 1: so long | thanks" in status.msg
+
     def test_a_program_that_is_not_in_the_image_is_named(self, harness: SchedulerHarness) -> None:
         role = harness.role(SUCCEED)
         role.entrypoint = "no-such-program"

@@ -43,11 +43,12 @@ PLAIN_MISSING = {
     Capability.RETRY_APPLICATION: "plain Jobs restart single replicas only",
 }
 
+_ONE_LESS = "maxRetry of Volcano counts the first attempt as well: there is one retry less"
+
 VOLCANO_MISSING = {
     **ALWAYS_MISSING,
-    Capability.RETRY_APPLICATION: "maxRetry of Volcano counts the first attempt as well, so that"
-    " the app is started once less",
-    Capability.RETRY_REPLICA: "Volcano has no policy that restarts a failed replica alone",
+    Capability.RETRY_APPLICATION: _ONE_LESS,
+    Capability.RETRY_REPLICA: _ONE_LESS,
 }
 
 

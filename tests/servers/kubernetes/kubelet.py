@@ -210,7 +210,6 @@ class Kubelet:
         log = running.logs[container["name"]] = Log(
             os.path.join(running.directory, f"{container['name']}.log")
         )
-        message_path = os.path.join(running.directory, f"{container['name']}.message")
         started_at = now()
         try:
             process = subprocess.Popen(
@@ -242,7 +241,7 @@ class Kubelet:
             "reason": "Error" if code else "Completed",
             "startedAt": started_at,
             "finishedAt": now(),
-            **_message(message_path),
+            **_last_words(container, log, code),
         }
         self._set_state(pod, container, {"terminated": ended}, key)
         return code
@@ -315,13 +314,13 @@ class Kubelet:
         self.store.change(POD, metadata["namespace"], metadata["name"], change)
 
 
-def _message(path: str) -> dict[str, str]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read(4096)
-    except OSError:
+def _last_words(container: Object, log: Log, code: int) -> dict[str, str]:
+    if not code or container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
         return {}
-    return {"message": text} if text else {}
+    with open(log.path, "rb") as file:
+        lines = re.findall(rb"[^\n]*\n|[^\n]+", file.read())
+    text = b"".join(line[_STAMP:] for line in lines[-80:])[-2048:]
+    return {"message": text.decode("utf-8", "replace")} if text else {}
 
 
 def _field(pod: Object, path: str) -> str:

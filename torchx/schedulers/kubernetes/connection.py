@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from torchx.schedulers.api import Scheduler
 from torchx.schedulers.kubernetes import access
+from torchx.specs.api import CfgVal
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, CustomObjectsApi
@@ -27,6 +28,16 @@ class ConnectedScheduler(Scheduler[T]):
         if self._client is None:
             self._client = access.load_client(self.context)
         return self._client
+
+    def _use_context(self, context: CfgVal) -> None:
+        """Turns to another cluster, if a run option names one."""
+        if not context or context == self.context:
+            return
+        if self._client is not None and not access.is_ours(self._client):
+            return  # a client that the caller made leads where it leads
+        self.close()
+        vars(self).pop("_apps_made", None)
+        self.context, self._client = str(context), None
 
     def _custom_objects_api(self) -> CustomObjectsApi:
         from kubernetes import client

@@ -12,8 +12,9 @@ from typing import Any
 from torchx.schedulers.kubernetes.expansion import SLOT
 from torchx.schedulers.kubernetes.labels import LABEL_COMPLETION_INDEX
 from torchx.schedulers.kubernetes.models import Models, plain_data
-from torchx.schedulers.kubernetes.names import host_name, job_name
+from torchx.schedulers.kubernetes.names import has_peers, host_name, job_name
 from torchx.schedulers.kubernetes.overlay import overlay_of
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError
 from torchx.schedulers.kubernetes.replicas import ENV_RANK0_HOST, PodSettings, Replica, make_pod
 from torchx.specs.api import AppDef, Role, macros
 from torchx.util.strings import normalize_str
@@ -48,7 +49,6 @@ def make_indexed(
         TypeError: A mount is of an unknown type, or the overlay does not fit to the pod.
         ValueError: The number of the replica stands where Kubernetes does not fill it in.
     """
-    is_alone = sum(other.num_replicas for other in app.roles) == 1
     rank0 = host_name(job_name(app_id, app.roles, app.roles[0]), 0)
     values = macros.Values(
         img_root="",
@@ -56,7 +56,7 @@ def make_indexed(
         replica_id=SLOT if role.num_replicas > 1 else "0",
         rank0_env=ENV_RANK0_HOST,
     )
-    env = {ENV_RANK0_HOST: "localhost" if is_alone else rank0}
+    env = {ENV_RANK0_HOST: rank0 if has_peers(app) else "localhost"}
     replica = Replica(role, normalize_str(role.name), values, env, overlay_of(role))
     template: dict[str, Any] = plain_data(make_pod(replica, settings, models))
     _drop_empty(template["spec"], ("nodeSelector",))
@@ -99,7 +99,7 @@ def _check_no_slot(template: dict[str, Any], role: Role) -> None:
     for path, text in _texts(template, ""):
         if SLOT in text:
             shown = text.replace(SLOT, macros.replica_id)
-            raise ValueError(
+            raise KubernetesAppError(
                 f"role `{role.name}`: `{shown}` at {path} of the pod has the number of the replica"
                 " where plain Kubernetes cannot fill it in; there it can be in the command, in"
                 " variables, and in the subPathExpr of a mount. Or set the run option `queue` to"

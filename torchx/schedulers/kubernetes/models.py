@@ -123,7 +123,9 @@ def filled(obj: T, slot: str, text: str) -> T:
     elif hasattr(obj, "attribute_map"):
         copied = copy.copy(obj)
         vars(copied).update(
-            (name, filled(value, slot, text)) for name, value in vars(obj).items() if value
+            (name, filled(value, slot, text))
+            for name, value in vars(obj).items()
+            if value is not None
         )
     result: T = copied
     return result

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import get_args
 
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError, KubernetesAppTypeError
 from torchx.specs.api import AppDef, Role
 from torchx.specs.mounts import Mount
 from torchx.util.strings import normalize_str
@@ -44,7 +45,7 @@ def split_app_id(app_id: str) -> tuple[str, str]:
     """
     namespace, colon, name = app_id.partition(":")
     if not (namespace and colon and name) or ":" in name:
-        raise ValueError(
+        raise KubernetesAppError(
             f"`{app_id}` is not the id of an app on Kubernetes, which is <namespace>:<name>,"
             " for example default:trainer-x1; `torchx list` shows the ids"
         )
@@ -104,6 +105,18 @@ def job_name(app_name: str, roles: list[Role], role: Role) -> str:
     return app_name if len(roles) == 1 else f"{app_name}-{normalize_str(role.name)}"
 
 
+def has_peers(app: AppDef) -> bool:
+    """Tells whether the replicas of an app have others to look for.
+
+    Args:
+        app: The app.
+
+    Returns:
+        True if there is more than one.
+    """
+    return sum(role.num_replicas for role in app.roles) > 1
+
+
 def host_name(job: str, replica_id: int) -> str:
     """Names the host that the pod of an Indexed Job is.
 
@@ -129,10 +142,10 @@ def check_app(app: AppDef, app_name: str) -> None:
         TypeError: A variable is no text, or a mount of an unknown type.
     """
     if not app.roles:
-        raise ValueError(f"the app {app.name!r} has no roles; give it at least one")
+        raise KubernetesAppError(f"the app {app.name!r} has no roles; give it at least one")
     faults = [*_name_faults(app, app_name), *port_faults(app.roles)]
     if faults:
-        raise ValueError("; ".join(faults))
+        raise KubernetesAppError("; ".join(faults))
     check_contents(app.roles)
 
 
@@ -148,12 +161,12 @@ def check_contents(roles: Iterable[Role]) -> None:
     for role in roles:
         for mount in role.mounts:
             if not isinstance(mount, _MOUNTS):
-                raise TypeError(
+                raise KubernetesAppTypeError(
                     f"role {role.name!r}: unknown mount type {type(mount).__name__}: {mount!r}"
                 )
         for name, value in role.env.items():
             if not isinstance(value, str):
-                raise TypeError(
+                raise KubernetesAppTypeError(
                     f"the variable {name} of role {role.name!r} must be text,"
                     f" not {type(value).__name__}; write it as a string"
                 )
@@ -217,7 +230,7 @@ def check_pod_name(name: str) -> None:
         ValueError: It is too long.
     """
     if len(name) > LONGEST_NAME:
-        raise ValueError(
+        raise KubernetesAppError(
             f"Pod name '{name}' ({len(name)} characters) exceeds {LONGEST_NAME} character limit;"
             f" {_SHORTEN}"
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torchx.schedulers.kubernetes.plain import PlainSettings
 from torchx.schedulers.kubernetes.pod import RESERVED_MEMMB, RESERVED_MILLICPU
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError, KubernetesAppTypeError
 from torchx.schedulers.kubernetes.replicas import PodSettings
 from torchx.schedulers.structured_opts import IS_EXTENSION, StructuredOpts
 from torchx.specs.api import CfgVal
@@ -93,7 +94,7 @@ def options_of(cfg: Mapping[str, CfgVal]) -> Opts:
     """
     queue = cfg.get("queue")
     if queue is not None and not isinstance(queue, str):
-        raise TypeError(f"config value for `queue` must be a string, not {queue!r}")
+        raise KubernetesAppTypeError(f"config value for `queue` must be a string, not {queue!r}")
     opts = Opts.from_cfg({key: cfg[key] for key in cfg if cfg[key] not in (None, "")})
     for name, kind in _TYPES.items():
         value = getattr(opts, name)
@@ -101,7 +102,7 @@ def options_of(cfg: Mapping[str, CfgVal]) -> Opts:
         assert is_right, f"{name} must be {kind.__name__}, not {value!r}"
     faults = list(_faults(opts))
     if faults:
-        raise ValueError("; ".join(faults))
+        raise KubernetesAppError("; ".join(faults))
     return opts
 
 

@@ -27,7 +27,8 @@ from torchx.schedulers.kubernetes.labels import (
     role_labels,
 )
 from torchx.schedulers.kubernetes.models import Models
-from torchx.schedulers.kubernetes.names import host_name, job_name
+from torchx.schedulers.kubernetes.names import has_peers, host_name, job_name
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError
 from torchx.schedulers.kubernetes.replicas import PodSettings
 from torchx.schedulers.kubernetes.retries import plain_retries
 from torchx.specs.api import AppDef, Role
@@ -74,7 +75,7 @@ def make_plain_objects(
             must have in common, or the options do not fit to the app.
     """
     if settings.ttl_s is not None and len(app.roles) > 1:
-        raise ValueError(
+        raise KubernetesAppError(
             f"the app `{app.name}` has several roles, so that `ttl_s` would delete those which"
             " still run when the first one has ended; leave `ttl_s` out"
         )
@@ -98,7 +99,7 @@ def _job(
     labels = role_labels(app, role_idx, role, app_id)
     template = make_indexed(app, app_id, role, pods, models)
     template["metadata"]["labels"] = {**template["metadata"].get("labels", {}), **labels}
-    if has_services(app):
+    if has_peers(app):
         template["spec"]["subdomain"] = app_id
     metadata = _metadata(job_name(app_id, app.roles, role), settings.namespace, labels)
     if role.name != labels[LABEL_ROLE_NAME]:
@@ -120,20 +121,8 @@ def _job(
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
-def has_services(app: AppDef) -> bool:
-    """Tells whether replicas have others to look for.
-
-    Args:
-        app: The app.
-
-    Returns:
-        True if it has more than one.
-    """
-    return sum(role.num_replicas for role in app.roles) > 1
-
-
 def _services(app: AppDef, app_id: str, namespace: str) -> list[Object]:
-    if not has_services(app):
+    if not has_peers(app):
         return []
     labels = app_labels(app, app_id)
     of_app = {LABEL_UNIQUE_NAME: clean_label_value(app_id)}

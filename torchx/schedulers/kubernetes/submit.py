@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from torchx.schedulers.kubernetes.errors import from_exception
 from torchx.schedulers.kubernetes.job import KubernetesJob
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError
 from torchx.schedulers.kubernetes.volcano import GROUP, PLURAL, VERSION
 
 if TYPE_CHECKING:
@@ -105,8 +107,7 @@ def _delete(name: str, namespace: str, client: ApiClient) -> None:
 
 
 def _refusal(error: ApiException, body: dict[str, Any]) -> Exception:
-    refusal: Exception = error
+    kind, name = body["kind"], body["metadata"]["name"]
     if error.status == 409 and error.reason == "Conflict":
-        name = body["metadata"]["name"]
-        refusal = ValueError(f"the {body['kind']} `{name}` already exists; resubmit the app")
-    return refusal
+        return KubernetesAppError(f"the {kind} `{name}` already exists; resubmit the app")
+    return from_exception(error, f"create the {kind} {name}", f"/apis/{body['apiVersion']}/")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError
+
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -27,7 +29,7 @@ def parse_toleration(text: str) -> dict[str, str]:
         pair, effect = text.strip(), ""
     key, sign, value = pair.partition("=" if "=" in pair else ":")
     if not key or ":" in value or (sign and (key == "*" or (sign == ":" and not effect))):
-        raise ValueError(
+        raise KubernetesAppError(
             f"`{text}` is no toleration: write it as key=value:Effect or key:Effect, where the"
             f" effect is one of {', '.join(_EFFECTS)}"
         )

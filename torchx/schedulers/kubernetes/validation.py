@@ -9,9 +9,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from torchx.errors import BackendError
 from torchx.schedulers.kubernetes.job import KubernetesJob
 from torchx.schedulers.kubernetes.names import check_pod_name, host_name, volcano_pod_name
+from torchx.schedulers.kubernetes.refusals import (
+    KubernetesAccessError,
+    KubernetesAppError,
+    VolcanoMissingError,
+)
 from torchx.schedulers.kubernetes.schema import faults_of
 from torchx.schedulers.kubernetes.volcano import GROUP, PLURAL, VERSION
 
@@ -20,17 +24,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_LARGE_BYTES = 1_400_000
 _SPEC_IS_WRONG = (400, 409, 413, 422)
 _NO_CONFIGURATION = "there is no kubeconfig"
 _UNCONFIGURED_HOSTS = ("", "http://localhost", "http://localhost:80")
-
-
-class KubernetesAccessError(BackendError):
-    """A cluster does not let this user create jobs."""
-
-
-class VolcanoMissingError(BackendError):
-    """A job is for Volcano, which the cluster does not have."""
 
 
 class Cluster(Protocol):
@@ -68,6 +65,7 @@ def validate(job: KubernetesJob, namespace: str, cluster: Cluster) -> None:
         VolcanoMissingError: The cluster has no Volcano.
     """
     check_names(job)
+    _warn_of_size(job)
     reason = _unanswered(lambda: _dry_run(job, namespace, cluster), cluster)
     if reason is None:
         return
@@ -77,7 +75,19 @@ def validate(job: KubernetesJob, namespace: str, cluster: Cluster) -> None:
     )
     faults = faults_of(job.data())
     if faults:
-        raise ValueError(f"Invalid job spec: {'; '.join(faults)}")
+        raise KubernetesAppError(f"Invalid job spec: {'; '.join(faults)}")
+
+
+def _warn_of_size(job: KubernetesJob) -> None:
+    if job.is_plain():
+        return
+    size = len(json.dumps(job.data()))
+    if size > _LARGE_BYTES:
+        logger.warning(
+            "the Volcano Job has %.1f MB, and clusters keep no object above 1.5 MB; if it is"
+            " refused, use fewer replicas, or leave `queue` out: plain Jobs do not grow",
+            size / 1e6,
+        )
 
 
 def _pod_names(job: KubernetesJob) -> list[str]:
@@ -150,7 +160,7 @@ def _refused(error: ApiException, is_configured: bool) -> str:
     """Raises if a cluster has refused a request; returns why it could not tell."""
     message = _message(error)
     if error.status in _SPEC_IS_WRONG:
-        raise ValueError(f"Invalid job spec: {message}") from error
+        raise KubernetesAppError(f"Invalid job spec: {message}") from error
     if not is_configured:
         return _NO_CONFIGURATION
     if error.status == 401:
@@ -171,7 +181,7 @@ def _refused(error: ApiException, is_configured: bool) -> str:
             " https://volcano.sh/en/docs/installation",
         ) from error
     if error.status in (403, 404):
-        raise ValueError(f"Invalid job spec: {message}") from error
+        raise KubernetesAppError(f"Invalid job spec: {message}") from error
     return message
 
 

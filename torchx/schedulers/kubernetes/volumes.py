@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from torchx.schedulers.kubernetes.models import Models
+from torchx.schedulers.kubernetes.refusals import KubernetesAppTypeError
 from torchx.specs.api import BindMount, DeviceMount, VolumeMount
 from torchx.specs.mounts import ConfigMapMount, Mount, SecretMount
 
@@ -61,7 +62,7 @@ def _source(mount: Mount, models: Models) -> dict[str, Any]:
         return {"secret": models.V1SecretVolumeSource(secret_name=mount.src)}
     if isinstance(mount, ConfigMapMount):
         return {"config_map": models.V1ConfigMapVolumeSource(name=mount.src)}
-    raise TypeError(f"unknown mount type {type(mount).__name__}: {mount!r}")
+    raise KubernetesAppTypeError(f"unknown mount type {type(mount).__name__}: {mount!r}")
 
 
 def _is_read_only(mount: Mount) -> bool:

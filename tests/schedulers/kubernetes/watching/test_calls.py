@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from pathlib import Path
+
 import pytest
 from kubernetes.client import ApiException
 
 from tests.schedulers.kubernetes.watching.apps import add_plain, add_volcano, ended, plain_job
 from tests.schedulers.kubernetes.watching.conftest import requests_of
+from tests.servers.kubernetes.cluster import Cluster
 from tests.servers.kubernetes.http_api import ApiServer
 from tests.servers.kubernetes.store import JOB, SERVICE, VOLCANO_JOB, WORKLOAD, Refusal
 from torchx.schedulers.kubernetes.errors import KubernetesError
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler, create_scheduler
-from torchx.specs import AppState
+from torchx.specs import AppDef, AppState, Resource, Role
 
 JOBS = "GET /apis/batch/v1/namespaces/default/jobs"
 OURS = "labelSelector=app.kubernetes.io/managed-by=torchx.pytorch.org"
@@ -222,3 +227,37 @@ def test_what_is_no_id_of_an_app_says_what_one_is(
 ) -> None:
     with pytest.raises(ValueError, match="<namespace>:<name>"):
         scheduler.describe(app_id)
+
+
+def test_submitting_makes_one_call_for_each_object_and_asks_nothing(
+    cluster: Cluster, scheduler: KubernetesScheduler
+) -> None:
+    role = Role("job", image="image", entrypoint="true", resource=Resource(1, 0, 128))
+    app = AppDef("app", [role, dataclasses.replace(role, name="other")])
+    info = scheduler.submit_dryrun(app, {"validate_spec": False})  # type: ignore[arg-type]  # a mapping
+    assert requests_of(cluster.server) == []
+    app_id = scheduler.schedule(info)
+    assert [request.split("?")[0] for request in requests_of(cluster.server)] == [
+        JOBS.replace("GET", "POST"),
+        *["POST /api/v1/namespaces/default/services"] * 2,
+        JOBS.replace("GET", "POST"),
+    ]
+    assert scheduler.exists(app_id)
+    # It is known to be plain Jobs: Volcano is not asked.
+    assert [request.split("?")[0] for request in requests_of(cluster.server)] == [JOBS]
+
+
+def test_a_context_that_an_option_names_is_the_one_that_is_asked(
+    server: ApiServer, scheduler: KubernetesScheduler, kubeconfig: Path
+) -> None:
+    add_plain(server.store, "app")
+    config = json.loads(kubeconfig.read_text())
+    config["current-context"] = "elsewhere"
+    elsewhere = {"cluster": "e", "user": "u", "namespace": "default"}
+    config["contexts"].append({"name": "elsewhere", "context": elsewhere})
+    config["clusters"].append({"name": "e", "cluster": {"server": "http://127.0.0.1:9"}})
+    kubeconfig.write_text(json.dumps(config))
+    assert [app.app_id for app in scheduler.list({"context": "here"})] == ["default:app"]
+    assert create_scheduler("test", kube_context="here").exists("default:app")
+    with pytest.raises(KubernetesError, match=r"127\.0\.0\.1:9 does not answer"):
+        scheduler.list({"context": "elsewhere"})

@@ -1,0 +1,21 @@
+"""What is wrong with an app, its options or its request, as errors."""
+
+from __future__ import annotations
+
+from torchx.errors import BackendError, TorchXError
+
+
+class KubernetesAppError(TorchXError, ValueError):
+    """An app, an option or a request is not what a cluster takes."""
+
+
+class KubernetesAppTypeError(TorchXError, TypeError):
+    """A part of an app, or an option, is of a type that cannot be sent."""
+
+
+class KubernetesAccessError(BackendError):
+    """A cluster does not let this user create jobs."""
+
+
+class VolcanoMissingError(BackendError):
+    """A job is for Volcano, which the cluster does not have."""
