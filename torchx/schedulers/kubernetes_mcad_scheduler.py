@@ -235,6 +235,7 @@ class KubernetesMCADScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
             KubernetesError: The cluster refuses it (an ``ApiException``, too) or does not answer.
         """
         job, namespace = dryrun_info.request, _namespace(dryrun_info)
+        self._use_context((dryrun_info._cfg or {}).get("context"))
         self.push_images(job.images_to_push)
         return app_id_of(namespace, self._apps().create(namespace, job.resource))
 
@@ -246,6 +247,7 @@ def create_scheduler(
     session_name: str,
     client: ApiClient | None = None,
     docker_client: DockerClient | None = None,
+    kube_context: str | None = None,
     **kwargs: Any,
 ) -> KubernetesMCADScheduler:
     """Creates the scheduler, without contacting a cluster.
@@ -254,12 +256,16 @@ def create_scheduler(
         session_name: Name under which the client submits apps.
         client: Client of the cluster; by default one is made when it is needed.
         docker_client: Client of the Docker engine, likewise.
+        kube_context: Context of the kubeconfig; by default the current one. The variable
+            ``TORCHX_KUBE_CONTEXT`` sets it for every command.
         **kwargs: Ignored.
 
     Returns:
         The scheduler.
     """
-    return KubernetesMCADScheduler(session_name, client=client, docker_client=docker_client)
+    scheduler = KubernetesMCADScheduler(session_name, client=client, docker_client=docker_client)
+    scheduler.context = kube_context
+    return scheduler
 
 
 def _namespace(dryrun_info: AppDryRunInfo[KubernetesMCADJob]) -> str:

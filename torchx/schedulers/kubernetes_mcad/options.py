@@ -44,6 +44,9 @@ class Opts(StructuredOpts):
     network: str | None = None
     """additional network of the pods (the name of a Multus network attachment)"""
 
+    context: str | None = field(default=None, metadata=IS_EXTENSION)
+    """context of the kubeconfig, which names a cluster and a user; by default the current one"""
+
     quota_labels: dict[str, str] | None = field(default=None, metadata=IS_EXTENSION)
     """labels of the AppWrapper by which MCAD finds the quota to charge, as tree:node;tree2:node2"""
 
@@ -110,6 +113,7 @@ _TYPES: Mapping[str, type] = {
     "image_secret": str,
     "coscheduler_name": str,
     "network": str,
+    "context": str,
     "quota_labels": dict,
     "requeue_after_s": int,
     "reserved_millicpu": int,

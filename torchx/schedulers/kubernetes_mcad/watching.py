@@ -64,6 +64,7 @@ class WatchingScheduler(ConnectedScheduler[T]):
         Raises:
             KubernetesError: The cluster refuses (an ``ApiException``, too) or does not answer.
         """
+        self._use_context((cfg or {}).get("context"))
         given = (cfg or {}).get("namespace")
         return self._apps().list_apps(str(given) if given else self._own_namespace())
 
