@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
+from tests.schedulers.kubernetes.conftest import Submitting, app
 from torchx.schedulers.kubernetes.options import Opts, options_of
 from torchx.schedulers.kubernetes.tolerations import parse_toleration
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler
@@ -38,6 +40,18 @@ def test_wrong_types_are_refused(scheduler: KubernetesScheduler) -> None:
     for wrong in ({"queue": 3}, {"ttl_s": "x"}, {"tolerations": "gpu"}):
         with pytest.raises(InvalidRunConfigException, match=f"option: {next(iter(wrong))}"):
             scheduler.run_opts().resolve(wrong)
+
+
+def test_the_context_chooses_the_cluster_but_for_a_given_client(
+    scheduler: KubernetesScheduler,
+) -> None:
+    client = MagicMock()
+    given = Submitting("s", client=client)
+    scheduler._client = client
+    for one in (scheduler, given):
+        one.submit_dryrun(app(), Opts(context="prod", validate_spec=False))
+        assert one.context == "prod"
+    assert [scheduler._client, given._client] == [None, client]
 
 
 def test_none_is_the_default() -> None:
