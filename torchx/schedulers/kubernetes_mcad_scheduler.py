@@ -183,7 +183,7 @@ class KubernetesMCADScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
         docker_client: DockerClient | None = None,
     ) -> None:
         super().__init__("kubernetes_mcad", session_name, docker_client=docker_client)
-        self._client = client
+        self._client = self._given_client = client
 
     def _run_opts(self) -> runopts:
         return Opts.as_runopts()

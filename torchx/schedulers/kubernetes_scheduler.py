@@ -159,13 +159,7 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
         session_name: Name under which this client submits apps.
         client: Client of the cluster; by default one is made when it is needed.
         docker_client: Client of the Docker engine that images are pushed from, likewise.
-
-    Attributes:
-        context: Context of the kubeconfig; ``None`` is the current one.
     """
-
-    context: str | None = None
-    _given_client: ApiClient | None = None
 
     def __init__(
         self,
@@ -249,12 +243,6 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
         app_id = app_id_of(namespace, job.app_name())
         self._apps().remember(app_id, Shape.PLAIN)
         return app_id
-
-    def _use_context(self, context: object) -> None:
-        """Turns to the cluster that a run option names, and stays there."""
-        if isinstance(context, str) and context != self.context:
-            self.context = context
-            self._client = self._given_client
 
     def _namespace(self, dryrun_info: AppDryRunInfo[KubernetesJob]) -> str:
         given = (dryrun_info._cfg or {}).get("namespace")

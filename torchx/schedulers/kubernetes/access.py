@@ -71,18 +71,6 @@ def load_error(api_client: object) -> Exception | None:
     return error
 
 
-def is_ours(api_client: object) -> bool:
-    """Tells whether a client was opened here.
-
-    Args:
-        api_client: The client.
-
-    Returns:
-        False for one that somebody else has made.
-    """
-    return _CAUSE in vars(api_client)
-
-
 def is_configured(api_client: object) -> bool:
     """Tells whether a client leads to a cluster.
 

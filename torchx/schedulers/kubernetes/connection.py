@@ -23,6 +23,7 @@ class ConnectedScheduler(Scheduler[T]):
 
     context: str | None = None
     _client: ApiClient | None = None
+    _given_client: ApiClient | None = None
 
     def _api_client(self) -> ApiClient:
         if self._client is None:
@@ -33,11 +34,10 @@ class ConnectedScheduler(Scheduler[T]):
         """Turns to another cluster, if a run option names one."""
         if not context or context == self.context:
             return
-        if self._client is not None and not access.is_ours(self._client):
-            return  # a client that the caller made leads where it leads
         self.close()
         vars(self).pop("_apps_made", None)
-        self.context, self._client = str(context), None
+        # A client that the caller made leads where it leads.
+        self.context, self._client = str(context), self._given_client
 
     def _custom_objects_api(self) -> CustomObjectsApi:
         from kubernetes import client
