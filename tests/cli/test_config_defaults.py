@@ -214,12 +214,13 @@ def test_the_profile_of_a_component_is_its_own_argument(project: Path, torchx: T
 
 
 def test_all_schedulers_are_shown_even_if_some_are_not_available(
-    project: Path, torchx: Torchx
+    project: Path, torchx: Torchx, install: Callable[..., Path]
 ) -> None:
-    done = torchx("runopts", "--origin", TORCHX_CFG_KUBERNETES_X="y")
+    site = install({}, entry_points="[torchx.schedulers]\ngone = gone.module:create\n")
+    done = torchx("runopts", "--origin", TORCHX_CFG_GONE_X="y", PYTHONPATH=str(site))
     assert done.returncode == 0
     assert "grace_period_s" in done.stdout
-    assert "kubernetes: " in done.stdout
+    assert "gone: No module named 'gone'" in done.stdout
 
 
 def test_runopts_tells_the_origin_of_each_value_and_hides_secrets(

@@ -59,6 +59,8 @@ def test_names_of_secrets(name: str) -> None:
         "HOTKEY_COLOR",
         "TOKENIZERS_PARALLELISM",
         "max_tokens",
+        "image_secret",
+        "imagePullSecrets",
         "NUM_TOKENS",
         "SSH_AUTH_SOCK",
         "PASSWORD_FILE",

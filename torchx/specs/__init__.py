@@ -24,14 +24,9 @@ from torchx.specs.app import (
 )
 from torchx.specs.macros import macros
 from torchx.specs.metadata_keys import NA, TORCHX_CONTEXT_NAME, app_metadata
-from torchx.specs.mounts import (
-    BindMount,
-    ConfigMapMount,
-    DeviceMount,
-    SecretMount,
-    VolumeMount,
-    parse_mounts,
-)
+from torchx.specs.mounts import BindMount, DeviceMount, VolumeMount, parse_mounts
+from torchx.specs.mounts import ConfigMapMount as ConfigMapMount
+from torchx.specs.mounts import SecretMount as SecretMount
 from torchx.specs.resource_library import (
     ResourceFactory,
     get_named_resources,
@@ -146,7 +141,6 @@ __all__ = [
     "BindMount",
     "CapabilityKey",
     "CfgVal",
-    "ConfigMapMount",
     "DeviceMount",
     "InvalidRunConfigException",
     "MalformedAppHandleException",
@@ -157,7 +151,6 @@ __all__ = [
     "RetryPolicy",
     "Role",
     "RoleStatus",
-    "SecretMount",
     "UnknownAppException",
     "UnknownSchedulerException",
     "VolumeMount",

@@ -74,6 +74,8 @@ def sounds_secret(name: str) -> bool:
         return False
     if words[-1] in ("key", "keys") and _PLAIN_KEYS.intersection(words):
         return False
+    if words[0] == "image" and words[-1] in ("secret", "secrets"):
+        return False  # what a cluster calls the secret that images are pulled with
     return words[-1] in _SECRET_WORDS or words[-1].endswith(_SECRET_ENDINGS)
 
 
