@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torchx.schedulers.kubernetes import logs
+from torchx.schedulers.kubernetes import logs, paths, views
 from torchx.schedulers.kubernetes.container_log import Range
 from torchx.schedulers.kubernetes.errors import NoSuchReplicaError
 from torchx.schedulers.kubernetes.labels import clean_label_value
@@ -14,7 +14,6 @@ from torchx.schedulers.kubernetes.names import split_app_id
 from torchx.schedulers.kubernetes.pods import Container, Pod
 from torchx.schedulers.kubernetes.replica_log import ReplicaLog
 from torchx.schedulers.kubernetes.stamps import StampFilter, nanos
-from torchx.schedulers.kubernetes.views import ReplicaView
 from torchx.schedulers.kubernetes_mcad import parse
 from torchx.schedulers.kubernetes_mcad.apps import AppWrappers, apps_listing, pods_listing
 from torchx.schedulers.kubernetes_mcad.names import cleanup_str
@@ -105,9 +104,11 @@ def _prefix(query: LogQuery) -> Callable[[Container, Pod], str]:
     return prefix
 
 
-def _view(apps: AppWrappers, app_id: str, pod_name: str, *, watches: bool) -> ReplicaView:
+def _view(apps: AppWrappers, app_id: str, pod_name: str, *, watches: bool) -> views.ReplicaView:
     namespace, name = split_app_id(app_id)
-    pods = pods_listing(namespace)
+    # One watch does for all replicas of all apps; who asks once asks for as little as possible.
+    one_app = views.pods_listing(namespace, paths.of_app(name))
+    pods = pods_listing(namespace) if watches else one_app
 
     def is_over(found: dict[str, dict[str, Any]]) -> bool:
         app = found.get(name)
@@ -118,7 +119,7 @@ def _view(apps: AppWrappers, app_id: str, pod_name: str, *, watches: bool) -> Re
         own = {pod.name: pod for pod in known.values() if pod.name in names}
         return is_terminal(parse.app_state(app, own))
 
-    return ReplicaView(
+    return views.ReplicaView(
         apps,
         pods,
         lambda pod: pod.name == pod_name,

@@ -37,7 +37,11 @@ def note_cancelled(app_id: str, seen: DescribeAppResponse | None) -> None:
     ended = {} if seen is None else _ended(seen.roles_statuses)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     note = {"cancelled_at": now, "roles": sizes, "ended": ended}
-    write_private(_path(app_id), json.dumps(note))
+    path = _path(app_id)
+    # Whoever reads it at the same time finds all of it, or nothing.
+    unfinished = f"{path}.{os.getpid()}"
+    write_private(unfinished, json.dumps(note))
+    os.replace(unfinished, path)
 
 
 def recall(app_id: str) -> DescribeAppResponse | None:
