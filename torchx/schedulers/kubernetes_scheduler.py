@@ -7,7 +7,6 @@ app, whoever submitted it.
 from __future__ import annotations
 
 import copy
-import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from torchx.schedulers.api import AppDef, AppDryRunInfo, runopts
 from torchx.schedulers.ids import make_unique
 from torchx.schedulers.kubernetes import submit, validation
 from torchx.schedulers.kubernetes.apps import Shape
-from torchx.schedulers.kubernetes.errors import translated
+from torchx.schedulers.kubernetes.errors import named_object, translated
 from torchx.schedulers.kubernetes.job import KubernetesJob
 from torchx.schedulers.kubernetes.labels import (
     LABEL_APP_NAME,
@@ -252,12 +251,7 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
         return str(given) if given else "default"
 
     def _get_job_name_from_exception(self, e: ApiException) -> str | None:
-        try:
-            name: str = json.loads(e.body)["details"]["name"]
-        except Exception:
-            logger.exception("the cluster does not say which job it means")
-            return None
-        return name
+        return named_object(e, logger)
 
 
 def create_scheduler(

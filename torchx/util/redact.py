@@ -294,7 +294,7 @@ def _secret_keys(mapping: Mapping[Any, Any]) -> set[object]:
 def _is_reference(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return bool(value) and all(_is_reference(item) for item in value)
-    return isinstance(value, Mapping) and bool(value) and _REFERENCE_FIELDS.issuperset(value)
+    return isinstance(value, Mapping) and _REFERENCE_FIELDS.issuperset(value)
 
 
 def _is_something(value: object) -> bool:

@@ -10,13 +10,13 @@ import pytest
 from tests.real.kubernetes.conftest import need, open_harness
 from tests.servers.kubernetes.cases import ReasonCases
 from tests.servers.kubernetes.harness import (
-    ALWAYS_MISSING,
+    MCAD_MISSING,
     PLAIN_MISSING,
     VOLCANO_MISSING,
     KubernetesHarness,
 )
 from torchx.specs import AppState
-from torchx.testing import Capability, SchedulerContract
+from torchx.testing import SchedulerContract
 from torchx.testing.cases.lifecycle import LifecycleCases
 
 HOARD = "held = [bytearray(1 << 20) for _ in range(4096)]; print(len(held))"
@@ -57,14 +57,17 @@ class TestPlainJobsThroughKueue(LifecycleCases):
             yield harness
 
 
-class TestAppWrappers(SchedulerContract):
+class TestAppWrappers(ReasonCases, SchedulerContract):
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Iterator[KubernetesHarness]:
         need("MCAD", "--mcad")
-        missing = {
-            **ALWAYS_MISSING,
-            Capability.RETRY_APPLICATION: "MCAD does not restart an app that has failed",
-            Capability.RETRY_REPLICA: "MCAD does not restart pods that have failed",
-        }
-        with open_harness(tmp_path, missing, {}, "kubernetes_mcad") as harness:
+        # All pods have to run by then, or MCAD starts the app again.
+        cfg = {"requeue_after_s": 30}
+        with open_harness(
+            tmp_path,
+            MCAD_MISSING,
+            cfg,
+            "kubernetes_mcad",
+            runner="tests.servers.kubernetes.harness:make_unstamped_runner",
+        ) as harness:
             yield harness

@@ -10,7 +10,10 @@ from types import TracebackType
 from tests.servers.kubernetes.http_api import ApiServer
 from tests.servers.kubernetes.jobs import JobController, is_active
 from tests.servers.kubernetes.kubelet import Kubelet
+from tests.servers.kubernetes.mcad import AppWrapperController
+from tests.servers.kubernetes.mcad import admit as admit_appwrapper
 from tests.servers.kubernetes.store import (
+    APP_WRAPPER,
     JOB,
     KINDS,
     POD,
@@ -56,6 +59,7 @@ class Cluster:
             self.server.faults.missing_groups |= {"batch.volcano.sh", "scheduling.volcano.sh"}
         self._jobs = JobController(self.store)
         self._volcano = VolcanoController(self.store, NODE_MILLICPU)
+        self._mcad = AppWrapperController(self.store, NODE_MILLICPU)
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.errors: list[Exception] = []
@@ -94,6 +98,8 @@ class Cluster:
                     " found;",
                 )
             admit_volcano_job(item)
+        if kind == APP_WRAPPER:
+            admit_appwrapper(item)
         if kind == JOB and QUEUE_LABEL in (item["metadata"].get("labels") or {}):
             item["spec"]["suspend"] = True
 
@@ -119,6 +125,8 @@ class Cluster:
                 self._jobs.sync(current)
         for job in self.store.all(VOLCANO_JOB):
             self._volcano.sync(job)
+        for app in self.store.all(APP_WRAPPER):
+            self._mcad.sync(app)
         for pod in self.store.all(POD):
             if pod["metadata"].get("deletionTimestamp"):
                 self.kubelet.kill(pod)

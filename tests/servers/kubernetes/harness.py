@@ -52,6 +52,13 @@ VOLCANO_MISSING = {
 }
 
 
+MCAD_MISSING = {
+    **ALWAYS_MISSING,
+    Capability.RETRY_ROLE: "MCAD starts whole apps again",
+    Capability.RETRY_REPLICA: "MCAD starts whole apps again",
+}
+
+
 class KubernetesHarness(SchedulerHarness):
     """Ends replicas fast: the first process of a container ignores SIGTERM unless it handles it."""
 

@@ -20,6 +20,7 @@ _BLOCK_BYTES = 1 << 16
 _STAMP = 31  # bytes of a stamp and the blank behind it
 _DEFAULT_GRACE_S = 30
 _SIGNAL_BASE = 128
+_LABEL_APP = "app.kubernetes.io/instance"
 
 
 def expand(text: str, env: dict[str, str]) -> str:
@@ -129,7 +130,7 @@ class Kubelet:
         """Ends a pod that was told to end; it is removed when it has ended."""
         with self._lock:
             running = self._running.get(pod["metadata"]["uid"])
-        if running is None:
+        if running is None or pod["status"].get("phase") in ("Succeeded", "Failed"):
             self.store.remove(POD, pod)
         elif not running.is_killed.is_set():
             running.is_killed.set()
@@ -258,7 +259,12 @@ class Kubelet:
     def _resolved(self, pod: Object, value: str) -> str:
         """Stands in for the name server: all pods are on this machine."""
         namespace = pod["metadata"]["namespace"]
-        names = {item["metadata"]["name"] for item in self.store.all(SERVICE, namespace)}
+        # The name of a whole app is no host that anybody asks for.
+        names = {
+            item["metadata"]["name"]
+            for item in self.store.all(SERVICE, namespace)
+            if (item["metadata"].get("labels") or {}).get(_LABEL_APP) != item["metadata"]["name"]
+        }
         hosts = {
             item["spec"].get("hostname") or item["metadata"]["name"]
             for item in self.store.all(POD, namespace)

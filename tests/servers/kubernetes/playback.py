@@ -14,7 +14,7 @@ from tests.servers.kubernetes.store import KINDS, Change, Kind, Object, Store
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "kubernetes"
 
-LABELS = ("batch.kubernetes.io/job-name", "volcano.sh/job-name")
+LABELS = ("batch.kubernetes.io/job-name", "volcano.sh/job-name", "appwrapper.mcad.ibm.com")
 
 
 class Playback:
@@ -99,7 +99,18 @@ class Playback:
                     else "0",
                 }
             )
+        if item["kind"] == "AppWrapper":
+            _label_items(item)
         return item
+
+
+def _label_items(app: Object) -> None:
+    items = app["spec"]["resources"]["GenericItems"]
+    pods = [item["generictemplate"] for item in items if item["generictemplate"]["kind"] == "Pod"]
+    for number, pod in enumerate(pods):
+        labels = pod["metadata"].setdefault("labels", {})
+        labels["torchx.pytorch.org/role-name"] = app["metadata"]["name"]
+        labels["torchx.pytorch.org/replica-id"] = str(number)
 
 
 def _kind(item: Object) -> Kind:

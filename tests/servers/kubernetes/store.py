@@ -77,6 +77,7 @@ SECRET = Kind("v1", "secrets", "Secret")
 VOLCANO_JOB = Kind("batch.volcano.sh/v1alpha1", "jobs", "Job")
 POD_GROUP = Kind("scheduling.volcano.sh/v1beta1", "podgroups", "PodGroup")
 WORKLOAD = Kind("kueue.x-k8s.io/v1beta1", "workloads", "Workload")
+COSCHEDULING_POD_GROUP = Kind("scheduling.sigs.k8s.io/v1alpha1", "podgroups", "PodGroup")
 APP_WRAPPER = Kind("workload.codeflare.dev/v1beta1", "appwrappers", "AppWrapper")
 
 KINDS = (
@@ -89,6 +90,7 @@ KINDS = (
     VOLCANO_JOB,
     POD_GROUP,
     WORKLOAD,
+    COSCHEDULING_POD_GROUP,
     APP_WRAPPER,
 )
 

@@ -47,6 +47,8 @@ def load_client(context: str | None = None) -> ApiClient:
     error = _load(configuration, context)
     if error is not None:
         warnings.warn(f"failed to load kube config: {error}", stacklevel=3)
+        # Some versions of the client have no host at all, of which another library complains.
+        configuration.host = configuration.host or "http://localhost"
     else:
         configuration.proxy = proxy_for(configuration.host, configuration.proxy)
     configuration.connection_pool_maxsize = POOLED_CONNECTIONS

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -335,3 +336,21 @@ def _error_class(base: type[Exception]) -> Any:
             return _api_error, (self.args[0], self.status, self.hint, self.body)
 
     return KubernetesApiError
+
+
+def named_object(error: Any, logger: logging.Logger) -> str | None:
+    """Reads from a refusal which object it is about.
+
+    Args:
+        error: The refusal.
+        logger: Is told if it does not say so.
+
+    Returns:
+        Name of the object; ``None`` if it does not say so.
+    """
+    try:
+        name: str = json.loads(error.body)["details"]["name"]
+    except Exception:
+        logger.exception("the cluster does not say which job it means")
+        return None
+    return name

@@ -21,7 +21,7 @@ from torchx.schedulers.kubernetes.parse import Job
 from torchx.schedulers.kubernetes.pods import Container, Pod
 from torchx.schedulers.kubernetes.replica_log import ReplicaLog
 from torchx.schedulers.kubernetes.stamps import StampFilter, nanos
-from torchx.schedulers.kubernetes.views import ReplicaView
+from torchx.schedulers.kubernetes.views import plain_view, volcano_view
 from torchx.schedulers.lines import LineFilter, split_lines
 from torchx.schedulers.streams import LogStream
 from torchx.util import colors
@@ -100,8 +100,8 @@ def open_log(apps: Apps, app_id: str, query: LogQuery) -> LogStream | None:
     shape, objects = found
     is_volcano = shape == Shape.VOLCANO
     belongs = (_in_volcano_job if is_volcano else _in_jobs)(app_id, name, objects, query)
-    view = ReplicaView(
-        apps, namespace, name, is_volcano=is_volcano, belongs=belongs, watches=query.follow
+    view = (volcano_view if is_volcano else plain_view)(
+        apps, namespace, name, belongs, watches=query.follow
     )
     source = ReplicaLog(
         apps.wire,
@@ -170,6 +170,26 @@ def published_lines(api: CoreV1Api, app_id: str, query: LogQuery) -> Iterator[st
     check_stream(query.stream)
     namespace, name = split_app_id(app_id)
     pod_name = normalize_str(f"{name}-{query.role}-{query.k}-0")
+    yield from published_pod_lines(api, pod_name, namespace, query)
+
+
+def published_pod_lines(
+    api: CoreV1Api, pod_name: str, namespace: str, query: LogQuery
+) -> Iterator[str]:
+    r"""Reads the log of a pod by the published calls.
+
+    Args:
+        api: The API of pods.
+        pod_name: Name of the pod.
+        namespace: Its namespace.
+        query: Which log.
+
+    Yields:
+        The lines with their ``\n``, which the last one may lack.
+
+    Raises:
+        ApiException: The server refuses.
+    """
     pod = api.read_namespaced_pod(name=pod_name, namespace=namespace)
     pattern = None if query.regex is None else re.compile(query.regex)
     for container in pod.spec.containers:
@@ -182,7 +202,8 @@ def published_lines(api: CoreV1Api, app_id: str, query: LogQuery) -> Iterator[st
         if query.since is not None:
             age_s = time.time() - query.since.timestamp()
             kwargs["since_seconds"] = max(1, math.ceil(age_s))
-        prefix = prefix_container_name(container.name, query.role, query.k)
+        is_main = container.name == pod_name
+        prefix = "" if is_main else prefix_container_name(container.name, query.role, query.k)
         for line in _container_lines(api, kwargs, follow=query.follow):
             if pattern is None or pattern.search(line):
                 yield prefix + line

@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from torchx.schedulers.kubernetes import parse_volcano, paths, plain_apps, volcano_apps
 from torchx.schedulers.kubernetes.errors import KubernetesError
 from torchx.schedulers.kubernetes.labels import clean_label_value
 from torchx.schedulers.kubernetes.parse import Job
 from torchx.schedulers.kubernetes.pods import LABEL_VOLCANO_JOB, Pod, read_pod, read_pods
-from torchx.schedulers.kubernetes.watch import Listing
-from torchx.schedulers.kubernetes.wire import Json
+from torchx.schedulers.kubernetes.watch import Listing, Watches
+from torchx.schedulers.kubernetes.wire import Json, Wire
 from torchx.specs.api import AppState, is_terminal
 
-if TYPE_CHECKING:
-    from torchx.schedulers.kubernetes.apps import Apps
+T = TypeVar("T")
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -44,36 +43,47 @@ def pods_listing(namespace: str, selector: str) -> Listing[Pod]:
     )
 
 
+class Watching(Protocol):
+    """Reads and watches lists of a cluster."""
+
+    @property
+    def watches(self) -> Watches:
+        """What is watched."""
+        ...
+
+    def wire(self) -> Wire:
+        """Returns what sends requests."""
+        ...
+
+
 class ReplicaView:
     """The pods of one replica, and whether its app has ended.
 
     Args:
-        apps: All apps.
-        namespace: Namespace of the app.
-        name: Unique name of the app.
-        is_volcano: True for a Volcano Job, false for plain Jobs.
+        apps: Reads and watches lists.
+        pods: Describes the list that the pods are in.
         belongs: Tells whether a pod belongs to the replica.
+        owners: Describes the list of what makes the pods of the app.
+        is_over: Tells by that list whether the app has ended; ``None`` if the app is not there.
         watches: Learn of changes by watches; otherwise ask once.
     """
 
     def __init__(
         self,
-        apps: Apps,
-        namespace: str,
-        name: str,
-        *,
-        is_volcano: bool,
+        apps: Watching,
+        pods: Listing[Pod],
         belongs: Callable[[Pod], bool],
+        owners: Listing[T],
+        is_over: Callable[[dict[str, T]], bool | None],
+        *,
         watches: bool,
     ) -> None:
         self._apps = apps
-        self._namespace = namespace
-        self._name = name
-        self._is_volcano = is_volcano
+        self._listing = pods
         self._belongs = belongs
+        self._owners: Listing[Any] = owners
+        self._is_over: Callable[[dict[str, Any]], bool | None] = is_over
         self._watches = watches
-        selector = f"{LABEL_VOLCANO_JOB}={name}" if is_volcano else paths.of_app(name)
-        self._listing = pods_listing(namespace, selector)
         self._count = 0
         self._was_seen = False
         self._asked: list[Pod] = []
@@ -117,26 +127,26 @@ class ReplicaView:
         Raises:
             KubernetesError: The server refuses or does not answer.
         """
-        listing: Listing[Any] = (
-            volcano_apps.jobs_listing(self._namespace)
-            if self._is_volcano
-            else plain_apps.jobs_listing(self._namespace)
-        )
+        listing = self._owners
         if self._watches:
             try:
                 found, _ = self._apps.watches.of(self._apps.wire(), listing).objects()
             except KubernetesError as error:
                 self._ask_from_now_on(error)
             else:
-                return self._is_over(found)
+                is_over = self._is_over(found)
+                # A watch that was there before the app may not know of it yet.
+                if is_over is not None or self._was_seen:
+                    self._was_seen = True
+                    return is_over is not False
         answer = self._apps.wire().get(
             listing.path,
             f"list {listing.what}",
             **({"labelSelector": listing.selector} if listing.selector else {}),
         )
-        return self._is_over(
-            {item["metadata"]["name"]: listing.read(item) for item in answer.get("items") or ()}
-        )
+        items = answer.get("items") or ()
+        found = {item["metadata"]["name"]: listing.read(item) for item in items}
+        return self._is_over(found) is not False
 
     def wait(self, timeout_s: float) -> None:
         """Returns when a pod of the app has changed, or after a while.
@@ -156,26 +166,61 @@ class ReplicaView:
         self._watches = False
         self._asked_at_s = float("-inf")
 
-    def _is_over(self, found: dict[str, Any]) -> bool:
-        if self._is_volcano:
-            job: Json | None = found.get(self._name)
-            if self._is_new(job):
-                job = self._apps.volcano.find(self._namespace, self._name)
-            state = parse_volcano.state_of(job) if job is not None else AppState.CANCELLED
-            return is_terminal(state or AppState.PENDING)
-        name = clean_label_value(self._name)
-        jobs: list[Job] = [job for job in found.values() if job.app == name]
-        if self._is_new(jobs):
-            jobs, _ = self._apps.plain.find(self._namespace, self._name)
-        return plain_apps.is_over(jobs)
-
-    def _is_new(self, seen: object) -> bool:
-        """A watch that was there before the app may not know of it yet."""
-        self._was_seen = self._was_seen or bool(seen)
-        return not self._was_seen
-
     def _ask_from_now_on(self, error: KubernetesError) -> None:
         if error.transient:
             raise error
         log.debug("asking instead of watching: %s", error)
         self._watches = False
+
+
+def volcano_view(
+    apps: Watching, namespace: str, name: str, belongs: Callable[[Pod], bool], *, watches: bool
+) -> ReplicaView:
+    """Views a replica of a Volcano Job.
+
+    Args:
+        apps: Reads and watches lists.
+        namespace: Namespace of the Job.
+        name: Its name.
+        belongs: Tells whether a pod belongs to the replica.
+        watches: Learn of changes by watches; otherwise ask once.
+
+    Returns:
+        The view.
+    """
+
+    def is_over(found: dict[str, Json]) -> bool | None:
+        job = found.get(name)
+        if job is None:
+            return None
+        return is_terminal(parse_volcano.state_of(job) or AppState.PENDING)
+
+    pods = pods_listing(namespace, f"{LABEL_VOLCANO_JOB}={name}")
+    owners = volcano_apps.jobs_listing(namespace)
+    return ReplicaView(apps, pods, belongs, owners, is_over, watches=watches)
+
+
+def plain_view(
+    apps: Watching, namespace: str, name: str, belongs: Callable[[Pod], bool], *, watches: bool
+) -> ReplicaView:
+    """Views a replica of an app that is plain Jobs.
+
+    Args:
+        apps: Reads and watches lists.
+        namespace: Namespace of the app.
+        name: Its unique name.
+        belongs: Tells whether a pod belongs to the replica.
+        watches: Learn of changes by watches; otherwise ask once.
+
+    Returns:
+        The view.
+    """
+    label = clean_label_value(name)
+
+    def is_over(found: dict[str, Job]) -> bool | None:
+        jobs = [job for job in found.values() if job.app == label]
+        return plain_apps.is_over(jobs) if jobs else None
+
+    pods = pods_listing(namespace, paths.of_app(name))
+    owners = plain_apps.jobs_listing(namespace)
+    return ReplicaView(apps, pods, belongs, owners, is_over, watches=watches)

@@ -5,29 +5,19 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
-from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Scheduler, Stream
-from torchx.schedulers.kubernetes import access, logs
+from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Stream
+from torchx.schedulers.kubernetes import logs
 from torchx.schedulers.kubernetes.apps import Apps
+from torchx.schedulers.kubernetes.connection import ConnectedScheduler
 from torchx.specs.api import CfgVal, UnknownAppException, make_app_handle
-
-if TYPE_CHECKING:
-    from kubernetes.client import ApiClient, CustomObjectsApi
 
 T = TypeVar("T")
 
 
-class WatchingScheduler(Scheduler[T]):
-    """Answers for apps that are Volcano Jobs or plain Jobs, whoever submitted them.
-
-    Attributes:
-        context: Context of the kubeconfig; ``None`` is the current one.
-    """
-
-    context: str | None = None
-    _client: ApiClient | None = None
-    _given_client: ApiClient | None = None
+class WatchingScheduler(ConnectedScheduler[T]):
+    """Answers for apps that are Volcano Jobs or plain Jobs, whoever submitted them."""
 
     def describe(self, app_id: str) -> DescribeAppResponse | None:
         """Tells what is known about an app, with a number of requests that does not grow.
@@ -164,35 +154,3 @@ class WatchingScheduler(Scheduler[T]):
             )
         apps: Apps = vars(self)["_apps_made"]
         return apps
-
-    def _use_context(self, context: CfgVal) -> None:
-        """Turns to another cluster, if a run option names one."""
-        if not context or context == self.context:
-            return
-        self.close()
-        vars(self).pop("_apps_made", None)
-        # A client that the caller made leads where it leads.
-        self.context, self._client = str(context), self._given_client
-
-    def _api_client(self) -> ApiClient:
-        if self._client is None:
-            self._client = access.load_client(self.context)
-        return self._client
-
-    def _custom_objects_api(self) -> CustomObjectsApi:
-        from kubernetes import client
-
-        return client.CustomObjectsApi(self._api_client())
-
-    def _get_active_context(self) -> dict[str, Any]:
-        return access.active_context(self.context)
-
-    def _own_namespace(self) -> str:
-        from kubernetes.config import ConfigException
-
-        try:
-            context = self._get_active_context()
-        except ConfigException:
-            return access.pod_namespace() or "default"
-        namespace = (context.get("context") or {}).get("namespace")
-        return str(namespace) if namespace else "default"
