@@ -52,11 +52,10 @@
         ├── TrainingJobError                 SageMaker cannot run such an app, or not in that way
         ├── NoSuchInstanceError              a training job has no such role or replica
         └── BackendError                     a back end failed to answer; see ``transient``
-            └── DockerEngineError            the Docker engine is away, or refuses
+            ├── DockerEngineError            the Docker engine is away, or refuses
             ├── KubernetesError              the API server of a cluster refuses, or is away
-            ├── KubernetesAccessError        a cluster does not let this user create jobs
-            ├── VolcanoMissingError          a job is for Volcano, which the cluster does not have
-            └── LsfError                     a command of LSF failed
+            ├── LsfError                     a command of LSF failed
+            ├── SlurmError                   a command of Slurm failed
             └── AwsError                     AWS refused, or did not answer
                 ├── AwsLoginError            there are no credentials, or they have expired
                 └── AwsAccessError           a permission is missing
