@@ -8,7 +8,6 @@ names.
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from torchx.schedulers.api import AppDef, AppDryRunInfo, AppState, runopts
 from torchx.schedulers.ids import make_unique
 from torchx.schedulers.kubernetes.errors import named_object
-from torchx.schedulers.kubernetes.handles import with_own_handle
+from torchx.schedulers.kubernetes.handles import own_roles
 from torchx.schedulers.kubernetes.labels import (
     LABEL_APP_NAME,
     LABEL_KUBE_APP_NAME,
@@ -195,12 +194,8 @@ class KubernetesMCADScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
 
     def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[KubernetesMCADJob]:
         opts = options_of(cfg)
-        # Pushing images gives them other names, but only in the request.
-        pushed = copy.copy(app)
-        pushed.roles = [copy.copy(role) for role in app.roles]
+        pushed = own_roles(app, opts.namespace)
         images_to_push = self.dryrun_push_images(pushed, opts)
-        for role in pushed.roles:
-            role.env = with_own_handle(role, opts.namespace)
         job = KubernetesMCADJob(images_to_push, _appwrapper(pushed, pods.settings_of(opts)))
         for name, instead in appwrapper.unmet_retries(app).items():
             logger.warning("MCAD cannot do the retries of role `%s`: %s", name, instead)

@@ -6,7 +6,6 @@ app, whoever submitted it.
 
 from __future__ import annotations
 
-import copy
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from torchx.schedulers.ids import make_unique
 from torchx.schedulers.kubernetes import submit, validation
 from torchx.schedulers.kubernetes.apps import Shape
 from torchx.schedulers.kubernetes.errors import named_object, translated
+from torchx.schedulers.kubernetes.handles import own_roles
 from torchx.schedulers.kubernetes.job import KubernetesJob
 from torchx.schedulers.kubernetes.labels import (
     LABEL_APP_NAME,
@@ -145,13 +145,6 @@ def _unique_name(app: AppDef) -> str:
     return name
 
 
-def _with_own_roles(app: AppDef) -> AppDef:
-    """Copies an app as far as pushing its images changes it."""
-    own = copy.copy(app)
-    own.roles = [copy.copy(role) for role in app.roles]
-    return own
-
-
 class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
     """Runs apps on a Kubernetes cluster.
 
@@ -181,7 +174,7 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
     def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[KubernetesJob]:
         opts = options_of(cfg)
         self._use_context(opts.context)
-        pushed = _with_own_roles(app)
+        pushed = own_roles(app, opts.namespace)
         images_to_push = self.dryrun_push_images(pushed, opts)
         if opts.queue is None:
             resource, *dependents = self._plain_objects(pushed, opts)

@@ -155,7 +155,6 @@ def pod_settings(opts: Opts) -> PodSettings:
         The settings.
     """
     return PodSettings(
-        namespace=opts.namespace,
         service_account=opts.service_account,
         reserved_millicpu=opts.reserved_millicpu,
         reserved_memmb=opts.reserved_memmb,

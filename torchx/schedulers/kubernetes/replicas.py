@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 from collections.abc import Mapping
@@ -10,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torchx.schedulers.kubernetes.models import Models
-from torchx.schedulers.kubernetes.names import app_id_of
 from torchx.schedulers.kubernetes.overlay import addressed_to, apply_to_pod
 from torchx.schedulers.kubernetes.pod import RESERVED_MEMMB, RESERVED_MILLICPU, role_to_pod
 from torchx.schedulers.kubernetes.tolerations import parse_toleration
-from torchx.settings import ENV_TORCHX_IMAGE, ENV_TORCHX_JOB_ID
+from torchx.settings import ENV_TORCHX_IMAGE
 from torchx.specs.api import Role, macros
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ class PodSettings:
     """What the run options say about pods.
 
     Attributes:
-        namespace: Namespace to run in, if it is known; then the handle of the app is, too.
         service_account: Service account; ``None`` for that of the namespace.
         reserved_millicpu: Thousandths of a CPU to request less than a role asks for.
         reserved_memmb: Memory in MB to request less than a role asks for.
@@ -42,7 +39,6 @@ class PodSettings:
         tolerations: Taints that nodes may have, as ``key=value:Effect``.
     """
 
-    namespace: str | None = None
     service_account: str | None = None
     reserved_millicpu: int = RESERVED_MILLICPU
     reserved_memmb: int = RESERVED_MEMMB
@@ -89,10 +85,6 @@ def make_pod(replica: Replica, settings: PodSettings, models: Models) -> V1Pod:
         ValueError: A key of the overlay, or a toleration, is malformed.
     """
     role = replica.values.apply(replica.role)
-    if settings.namespace and ENV_TORCHX_JOB_ID in role.env:
-        whole_id = app_id_of(settings.namespace, replica.values.app_id)
-        handle = dataclasses.replace(replica.values, app_id=whole_id)
-        role.env[ENV_TORCHX_JOB_ID] = handle.substitute(replica.role.env[ENV_TORCHX_JOB_ID])
     role.env.update(replica.env)
     role.env.pop(ENV_TORCHX_IMAGE, None)
     role.env[ENV_TORCHX_IMAGE] = role.image
