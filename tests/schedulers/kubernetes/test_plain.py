@@ -76,6 +76,7 @@ spec:
           requests:
             cpu: 1900m
             memory: 3072M
+        terminationMessagePolicy: FallbackToLogsOnError
         volumeMounts:
         - mountPath: /dev/shm
           name: dshm

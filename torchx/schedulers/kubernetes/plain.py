@@ -99,6 +99,9 @@ def _job(
     labels = role_labels(app, role_idx, role, app_id)
     template = make_indexed(app, app_id, role, pods, models)
     template["metadata"]["labels"] = {**template["metadata"].get("labels", {}), **labels}
+    for container in template["spec"]["containers"]:
+        # The status of the pod then tells the last words of a container that failed.
+        container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     if has_peers(app):
         template["spec"]["subdomain"] = app_id
     metadata = _metadata(job_name(app_id, app.roles, role), settings.namespace, labels)
