@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from types import TracebackType
 
@@ -16,6 +17,7 @@ from tests.servers.kubernetes.store import (
     JOB,
     KINDS,
     POD,
+    SERVICE,
     VOLCANO_JOB,
     WORKLOAD,
     Kind,
@@ -25,6 +27,7 @@ from tests.servers.kubernetes.store import (
 )
 from tests.servers.kubernetes.volcano import VolcanoController
 from tests.servers.kubernetes.volcano import admit as admit_volcano_job
+from torchx.schedulers.kubernetes.schema import faults_of
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ NODE = "node0"
 NODE_MILLICPU = 64_000
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _TICK_S = 0.05
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class Cluster:
@@ -82,6 +86,8 @@ class Cluster:
             raise self.errors[0]
 
     def _admit(self, kind: Kind, namespace: str, item: Object) -> None:
+        if kind in (JOB, SERVICE, VOLCANO_JOB):
+            _check(kind, item)
         if kind == VOLCANO_JOB:
             if item["spec"].get("queue") not in self.queues:
                 raise Refusal(
@@ -197,6 +203,18 @@ class Cluster:
                 is_orphan = owners and all(owner["uid"] not in uids for owner in owners)
                 if is_orphan and not metadata.get("deletionTimestamp"):
                     self.store.delete(kind, metadata["namespace"], metadata["name"])
+
+
+def _check(kind: Kind, item: Object) -> None:
+    """Does what strict validation does: by the schema of the recorded cluster."""
+    faults = faults_of([item])
+    if faults:
+        message = f'{kind.kind} in version "{kind.api_version}" cannot be handled as a {kind.kind}:'
+        raise Refusal(400, "BadRequest", f"{message} strict decoding error: {'; '.join(faults)}")
+    name = item["metadata"]["name"]
+    longest = f"{name}-{item['spec'].get('completions', 1) - 1}" if kind == JOB else name
+    if not _NAME.fullmatch(longest):
+        raise Refusal(422, "Invalid", f'{kind.kind} "{name}" is invalid: metadata.name')
 
 
 def _missing(pod: Object) -> str:

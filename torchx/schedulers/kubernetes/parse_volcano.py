@@ -101,24 +101,21 @@ def tasks_of(name: str, job: Json) -> list[Task]:
     Returns:
         The replicas, in the order of the roles, each role by number.
     """
-    status = job.get("status") or {}
-    found: dict[str, Task] = {}
+    tasks: dict[str, list[Task]] = {}
     for task in (job.get("spec") or {}).get("tasks") or ():
-        for item in _specified(name, task):
-            found[item.pod_name] = item
-    known = {pod_name.rsplit("-", 1)[0] for pod_name in found}
-    for task_name, count in (status.get("taskStatusCount") or {}).items():
-        if f"{name}-{task_name}" not in known:
-            role, index = _split(task_name)
-            pod_name = f"{name}-{task_name}-0"
-            found[pod_name] = Task(role, index, pod_name)
+        tasks[str(task.get("name") or "default")] = _specified(name, task)
+    for task_name, count in ((job.get("status") or {}).get("taskStatusCount") or {}).items():
+        role, index = _split(task_name)
+        known = tasks.get(task_name) or [Task(role, index, f"{name}-{task_name}-0")]
         phases = (count or {}).get("phase") or {}
-        for pod_name, item in found.items():
-            if pod_name.rsplit("-", 1)[0] == f"{name}-{task_name}" and len(phases) == 1:
-                state = TASK_STATE.get(next(iter(phases)), ReplicaState.UNKNOWN)
-                found[pod_name] = replace(item, state=state)
-    order = list(dict.fromkeys(item.role for item in found.values()))
-    return sorted(found.values(), key=lambda item: (order.index(item.role), item.index))
+        # Of a task whose pods differ, only the pods tell which is which.
+        state = (
+            TASK_STATE.get(next(iter(phases)), ReplicaState.UNKNOWN) if len(phases) == 1 else None
+        )
+        tasks[task_name] = [replace(item, state=state) for item in known]
+    found = [item for items in tasks.values() for item in items]
+    order = {role: position for position, role in enumerate(dict.fromkeys(i.role for i in found))}
+    return sorted(found, key=lambda item: (order[item.role], item.index))
 
 
 def describe(app_id: str, name: str, job: Json, gang: Gang) -> DescribeAppResponse:

@@ -42,6 +42,10 @@ class View(Protocol):
         """Returns when something may have changed."""
         ...
 
+    def refresh(self) -> None:
+        """Makes :meth:`pods` ask the server."""
+        ...
+
 
 class ReplicaLog:
     """The log of a replica as blocks of bytes. ``read`` blocks until there is more.
@@ -114,17 +118,25 @@ class ReplicaLog:
 
     def _all_pods(self) -> Iterator[bytes]:
         done: set[str] = set()
+        is_fresh = not self._follows
         while not self._closed:
             # Asked before the pods: what came before the end is read.
             is_over = not self._follows or self._view.is_over() or self._is_past_until()
-            new = [pod for pod in self._view.pods() if pod.uid not in done]
+            pods = self._view.pods()
+            new = [pod for pod in pods if pod.uid not in done]
             for pod in new:
                 yield from self._pod(pod)
                 done.add(pod.uid)
-            if not new:
-                if is_over:
-                    return
+            if new:
+                continue
+            if not is_over:
                 self._view.wait(_LOOK_S)
+            elif is_fresh or (pods and is_terminal(pods[-1].state)):
+                return
+            else:
+                # The end of the app may be known before that of its pods.
+                self._view.refresh()
+                is_fresh = True
 
     def _is_past_until(self) -> bool:
         until_ns = self._range.until_ns
@@ -185,6 +197,8 @@ class ReplicaLog:
         self._open.add(source)
         try:
             if self._follows and not self._starts(pod, container.name):
+                # What is known of the container may be older than the end of the app.
+                yield from self._tried(source, follow=False)
                 return
             now = self._now(pod, container.name)
             if now is not None and now.restarts:

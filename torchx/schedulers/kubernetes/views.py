@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from torchx.schedulers.kubernetes import parse_volcano, paths, plain_apps, volcano_apps
 from torchx.schedulers.kubernetes.errors import KubernetesError
@@ -15,6 +15,9 @@ from torchx.schedulers.kubernetes.pods import LABEL_VOLCANO_JOB, Pod, read_pod, 
 from torchx.schedulers.kubernetes.watch import Listing, Watches
 from torchx.schedulers.kubernetes.wire import Json, Wire
 from torchx.specs.api import AppState, is_terminal
+
+if TYPE_CHECKING:
+    from torchx.schedulers.kubernetes.apps import Apps
 
 T = TypeVar("T")
 
@@ -156,6 +159,11 @@ class ReplicaView:
         else:
             time.sleep(min(timeout_s, _POLL_S))
 
+    def refresh(self) -> None:
+        """Asks from now on, instead of relying on watches, which may be late."""
+        self._watches = False
+        self._asked_at_s = float("-inf")
+
     def _ask_from_now_on(self, error: KubernetesError) -> None:
         if error.transient:
             raise error
@@ -164,12 +172,12 @@ class ReplicaView:
 
 
 def volcano_view(
-    apps: Watching, namespace: str, name: str, belongs: Callable[[Pod], bool], *, watches: bool
+    apps: Apps, namespace: str, name: str, belongs: Callable[[Pod], bool], *, watches: bool
 ) -> ReplicaView:
     """Views a replica of a Volcano Job.
 
     Args:
-        apps: Reads and watches lists.
+        apps: All apps.
         namespace: Namespace of the Job.
         name: Its name.
         belongs: Tells whether a pod belongs to the replica.
@@ -178,9 +186,15 @@ def volcano_view(
     Returns:
         The view.
     """
+    was_seen = False
 
     def is_over(found: dict[str, Json]) -> bool:
+        nonlocal was_seen
         job = found.get(name)
+        was_seen = was_seen or job is not None
+        if not was_seen:
+            # A watch that was there before the app may not know of it yet.
+            job = apps.volcano.find(namespace, name)
         state = parse_volcano.state_of(job) if job is not None else AppState.CANCELLED
         return is_terminal(state or AppState.PENDING)
 
@@ -190,12 +204,12 @@ def volcano_view(
 
 
 def plain_view(
-    apps: Watching, namespace: str, name: str, belongs: Callable[[Pod], bool], *, watches: bool
+    apps: Apps, namespace: str, name: str, belongs: Callable[[Pod], bool], *, watches: bool
 ) -> ReplicaView:
     """Views a replica of an app that is plain Jobs.
 
     Args:
-        apps: Reads and watches lists.
+        apps: All apps.
         namespace: Namespace of the app.
         name: Its unique name.
         belongs: Tells whether a pod belongs to the replica.
@@ -205,9 +219,16 @@ def plain_view(
         The view.
     """
     label = clean_label_value(name)
+    was_seen = False
 
     def is_over(found: dict[str, Job]) -> bool:
-        return plain_apps.is_over([job for job in found.values() if job.app == label])
+        nonlocal was_seen
+        jobs = [job for job in found.values() if job.app == label]
+        was_seen = was_seen or bool(jobs)
+        if not was_seen:
+            # A watch that was there before the app may not know of it yet.
+            jobs, _ = apps.plain.find(namespace, name)
+        return plain_apps.is_over(jobs)
 
     pods = pods_listing(namespace, paths.of_app(name))
     owners = plain_apps.jobs_listing(namespace)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from kubernetes import config
-from kubernetes.client import ApiClient, ApiException, CustomObjectsApi
+from kubernetes.client import ApiClient, ApiException, BatchV1Api, CustomObjectsApi
 
+from tests.servers.kubernetes.cluster import Cluster
 from tests.servers.kubernetes.http_api import write_kubeconfig
 from tests.servers.kubernetes.replay import Exchange, Replay, exchanges_of
 from torchx.schedulers.kubernetes import access
@@ -259,3 +260,21 @@ def test_an_exec_plugin_gives_the_credentials(kubeconfig: Path, tmp_path: Path) 
     settings = f"exec: {{apiVersion: {told['apiVersion']}, command: '{plugin}'}}"
     kubeconfig.write_text(CONTEXTS.replace("token: t", settings))
     assert Wire(access.load_client())._headers(None)["authorization"] == "Bearer from-the-plugin"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"noSuchField": 1}, "strict decoding error: .*noSuchField"),
+        ({"template": {"spec": {"containers": []}}, "completions": 10**62}, "is invalid"),
+    ],
+)
+def test_the_test_cluster_refuses_what_a_cluster_refuses(
+    cluster: Cluster, spec: dict[str, Any], message: str
+) -> None:
+    template = {"spec": {"containers": [{"name": "a"}]}}
+    body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"}}
+    with pytest.raises(ApiException, match=message):
+        BatchV1Api(access.load_client()).create_namespaced_job(
+            "default", {**body, "spec": {"template": template, **spec}}
+        )

@@ -25,6 +25,8 @@ from torchx.schedulers.api import Stream
 from torchx.schedulers.kubernetes import access
 from torchx.schedulers.kubernetes.container_log import ContainerLog, Range
 from torchx.schedulers.kubernetes.errors import NoSuchReplicaError
+from torchx.schedulers.kubernetes.pods import Pod, read_pods
+from torchx.schedulers.kubernetes.replica_log import ReplicaLog
 from torchx.schedulers.kubernetes.stamps import nanos_of, strip_stamps
 from torchx.schedulers.kubernetes.wire import Wire
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler
@@ -255,6 +257,38 @@ sys.exit(attempt < 2)
     described = scheduler.describe(app_id)
     assert described is not None
     assert described.num_restarts == 2
+
+
+class _LateView:
+    """Knows of the end of the app before it knows of its pods."""
+
+    def __init__(self, pods: list[Pod]) -> None:
+        self._pods = pods
+        self._is_fresh = False
+
+    def pods(self) -> list[Pod]:
+        return self._pods if self._is_fresh else []
+
+    def is_over(self) -> bool:
+        return True
+
+    def wait(self, timeout_s: float) -> None:
+        raise AssertionError("there is nothing to wait for")
+
+    def refresh(self) -> None:
+        self._is_fresh = True
+
+
+def test_the_log_of_a_pod_that_is_seen_late_is_not_lost() -> None:
+    pod = {
+        "metadata": {"name": "pod", "uid": "1"},
+        "spec": {"containers": [{"name": "main"}]},
+        "status": {"phase": "Pending"},
+    }
+    node: Any = _Node(b"2026-01-31T12:00:00.000000000Z text\n", [], 10)
+    view = _LateView(read_pods([pod]))
+    source = ReplicaLog(lambda: node, "ns", view, Range(), follow=True)
+    assert list(LogStream(source)) == ["text\n"]
 
 
 HANG = "import time; print('started', flush=True); time.sleep(3600)"

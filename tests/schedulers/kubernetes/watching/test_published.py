@@ -240,9 +240,10 @@ def test_logs(scheduler: KubernetesScheduler, containers: MagicMock) -> None:
         lines = scheduler.log_iter("ns:job", "role_blah", k=1, regex="reg", since=datetime.now())
         assert list(lines) == ["foo reg\n", "bar reg", "side foo reg\n", "side bar reg"]
     containers.assert_called_once_with(name="job-roleblah-1-0", namespace="ns")
-    assert [call.kwargs.pop("since_seconds") for call in read.call_args_list] == [1, 1]
+    asked = [dict(call.kwargs) for call in read.call_args_list]
+    assert [kwargs.pop("since_seconds") for kwargs in asked] == [1, 1]
     common = {"name": "job-roleblah-1-0", "namespace": "ns", "timestamps": True}
-    assert [call.kwargs for call in read.call_args_list] == [
+    assert asked == [
         {**common, "container": "role_blah-1"},
         {**common, "container": "side"},
     ]

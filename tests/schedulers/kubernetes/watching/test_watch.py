@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.schedulers.kubernetes.watching.apps import add_plain, add_volcano, en
 from tests.schedulers.kubernetes.watching.conftest import requests_of
 from tests.servers.kubernetes.http_api import ApiServer
 from tests.servers.kubernetes.store import JOB, VOLCANO_JOB, Refusal
+from torchx.schedulers.kubernetes.views import ReplicaView
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler
 from torchx.specs import AppState
 
@@ -171,3 +174,23 @@ def test_a_watch_that_nobody_needs_ends(server: ApiServer, scheduler: Kubernetes
     described = scheduler.describe("default:app")
     assert described is not None
     assert described.state == AppState.PENDING
+
+
+def test_a_log_does_not_end_because_a_watch_does_not_know_the_app_yet(
+    server: ApiServer, scheduler: KubernetesScheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_plain(server.store, "app", {"active": 1})
+    add_volcano(server.store, "vol", "Running")
+    late: Any = MagicMock()
+    late.objects.return_value = ({}, 0)
+    monkeypatch.setattr(scheduler._apps().watches, "of", lambda wire, listing: late)
+    for name, is_volcano in (("app", False), ("vol", True), ("none", False)):
+        view = ReplicaView(
+            scheduler._apps(),
+            "default",
+            name,
+            is_volcano=is_volcano,
+            belongs=lambda pod: True,
+            watches=True,
+        )
+        assert view.is_over() is (name == "none")
