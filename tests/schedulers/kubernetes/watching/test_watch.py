@@ -13,7 +13,7 @@ from tests.schedulers.kubernetes.watching.apps import add_plain, add_volcano, en
 from tests.schedulers.kubernetes.watching.conftest import requests_of
 from tests.servers.kubernetes.http_api import ApiServer
 from tests.servers.kubernetes.store import JOB, VOLCANO_JOB, Refusal
-from torchx.schedulers.kubernetes.views import ReplicaView
+from torchx.schedulers.kubernetes.views import plain_view, volcano_view
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler
 from torchx.specs import AppState
 
@@ -184,13 +184,6 @@ def test_a_log_does_not_end_because_a_watch_does_not_know_the_app_yet(
     late: Any = MagicMock()
     late.objects.return_value = ({}, 0)
     monkeypatch.setattr(scheduler._apps().watches, "of", lambda wire, listing: late)
-    for name, is_volcano in (("app", False), ("vol", True), ("none", False)):
-        view = ReplicaView(
-            scheduler._apps(),
-            "default",
-            name,
-            is_volcano=is_volcano,
-            belongs=lambda pod: True,
-            watches=True,
-        )
+    for name, view_of in (("app", plain_view), ("vol", volcano_view), ("none", plain_view)):
+        view = view_of(scheduler._apps(), "default", name, lambda pod: True, watches=True)
         assert view.is_over() is (name == "none")
