@@ -46,12 +46,19 @@
         ├── ClusterMountError                a mount is of what only a Kubernetes cluster has
         ├── JobStartError                    a back end accepted a job but could not start it
         ├── DockerPackageMissing             the Python package ``docker`` is not installed
+        ├── AwsPackageMissing                the Python package ``boto3`` is not installed
+        ├── AwsRequestError                  AWS would refuse a request, which is not sent
+        ├── AppRefusedError                  AWS Batch cannot run such an app
+        ├── TrainingJobError                 SageMaker cannot run such an app, or not in that way
+        ├── NoSuchInstanceError              a training job has no such role or replica
         └── BackendError                     a back end failed to answer; see ``transient``
-            └── DockerEngineError            the Docker engine is away, or refuses
+            ├── DockerEngineError            the Docker engine is away, or refuses
             ├── KubernetesError              the API server of a cluster refuses, or is away
-            ├── KubernetesAccessError        a cluster does not let this user create jobs
-            ├── VolcanoMissingError          a job is for Volcano, which the cluster does not have
-            └── LsfError                     a command of LSF failed
+            ├── LsfError                     a command of LSF failed
+            ├── SlurmError                   a command of Slurm failed
+            └── AwsError                     AWS refused, or did not answer
+                ├── AwsLoginError            there are no credentials, or they have expired
+                └── AwsAccessError           a permission is missing
 
 Each is defined beside the code that raises it; this module holds the root and what several
 back ends raise.

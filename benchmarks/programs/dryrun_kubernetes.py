@@ -5,7 +5,7 @@ import sys
 import time
 
 from torchx.runner import get_runner
-from torchx.specs import AppDef, Role, macros
+from torchx.specs import AppDef, CfgVal, Role, macros
 
 os.environ["KUBECONFIG"] = os.devnull
 role = Role(
@@ -18,7 +18,7 @@ role = Role(
 )
 first = Role(name="r", image="img", entrypoint="/bin/true")
 # The original's check takes a cluster.
-cfg = {"queue": "q", "validate_spec": False}
+cfg: dict[str, CfgVal] = {"queue": "q", "validate_spec": False}
 with get_runner() as runner:
     # The time to import the client library is a matter of the first dry run.
     repr(runner.dryrun(AppDef("bench", [first]), "kubernetes", cfg=cfg))

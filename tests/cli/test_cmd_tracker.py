@@ -91,12 +91,13 @@ def test_metadata_and_artifacts_are_asked_for_by_position(
     assert row == ["m", "/m", "{'epoch':", "1}"]
 
 
-@pytest.mark.parametrize("words", [[], ["list"]])
-def test_without_a_question_nothing_is_said(
-    words: list[str], capsys: pytest.CaptureFixture[str], tracker: MagicMock
+@pytest.mark.parametrize(("words", "next_word"), [([], "list"), (["list"], "artifacts")])
+def test_without_a_question_it_says_what_can_be_asked(
+    words: list[str], next_word: str, capsys: pytest.CaptureFixture[str], tracker: MagicMock
 ) -> None:
     _run(*words)
-    assert capsys.readouterr().out == ""
+    assert next_word in capsys.readouterr().out
+    tracker.assert_not_called()
 
 
 @pytest.mark.parametrize("words", [[], ["--sources-only", "--descendants-only", RUN]])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -234,6 +235,18 @@ def test_runopts_tells_the_origin_of_each_value_and_hides_secrets(
     assert words["log_dir"].endswith(f"({project}/.torchxconfig [local_cwd])")
     assert words["timeout_s"].split(maxsplit=1)[1] == "(environment TORCHX_CFG_LOCAL_CWD_TIMEOUT_S)"
     assert words["prepend_cwd"].split(maxsplit=1) == ["False", "(default)"]
+
+
+def test_origins_are_there_for_programs_too(project: Path, torchx: Torchx) -> None:
+    (project / ".torchxconfig").write_text("[local_cwd]\nlog_dir = http://me:pw@host/x\n")
+    done = torchx("runopts", "local_cwd", "--origin", "--json")
+    (scheduler,) = json.loads(done.stdout)["schedulers"]
+    options = {one["name"]: (one["value"], one["origin"]) for one in scheduler["options"]}
+    assert options["log_dir"] == (
+        "http://me:<redacted>@host/x",
+        f"{project}/.torchxconfig [local_cwd]",
+    )
+    assert options["detach"] == (False, "default")
 
 
 @pytest.mark.parametrize(

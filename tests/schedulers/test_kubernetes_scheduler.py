@@ -30,7 +30,6 @@ from kubernetes.client.models import (
 from kubernetes.client.rest import ApiException
 
 import torchx
-from tests.schedulers.kubernetes.conftest import Submitting
 from torchx.schedulers import kubernetes_scheduler
 from torchx.schedulers.api import AppDryRunInfo
 from torchx.schedulers.kubernetes_scheduler import (
@@ -66,7 +65,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def scheduler() -> KubernetesScheduler:
-    return Submitting("test", client=MagicMock())
+    return KubernetesScheduler("test", client=MagicMock())
 
 
 @pytest.fixture
@@ -480,7 +479,7 @@ def test_schedule_when_the_name_is_taken(scheduler: KubernetesScheduler) -> None
 
 def test_schedule_pushes_images_of_a_bare_request() -> None:
     engine = MagicMock()
-    scheduler = Submitting("test", client=MagicMock(), docker_client=engine)
+    scheduler = KubernetesScheduler("test", client=MagicMock(), docker_client=engine)
     job = KubernetesJob(
         images_to_push={"sha256:testhash": ("example.com/some/repo", "testhash")},
         resource={"apiVersion": "batch.volcano.sh/v1alpha1", "metadata": {"name": "a"}},
@@ -499,7 +498,7 @@ def test_the_queue_must_be_text(scheduler: KubernetesScheduler) -> None:
 
 
 def test_subclasses_may_add_to_the_metadata() -> None:
-    class Labelled(Submitting):
+    class Labelled(KubernetesScheduler):
         def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[KubernetesJob]:
             info = super()._submit_dryrun(app, cfg)
             info.request.resource["metadata"].setdefault("labels", {})["queue-name"] = "lq"

@@ -226,6 +226,12 @@ def test_what_tells_where_a_secret_is_and_labels_are_shown() -> None:
     assert redact_data(data)["secret"]["secretName"] == "tls"
 
 
+def test_tags_show_their_keys_and_hide_the_values_of_secret_ones() -> None:
+    tags = [{"Key": "team", "Value": "vision"}, {"Key": "db_password", "Value": "open-sesame"}]
+    assert redact_data(tags) == [tags[0], {"Key": "db_password", "Value": REDACTED}]
+    assert redact_data({"key": "team", "value": "vision"}) == {"key": "team", "value": "vision"}
+
+
 def test_members_of_enums_of_texts_become_texts() -> None:
     shown = redact_data({"policy": RetryPolicy.ROLE, "state": AppState.FAILED})
     assert repr(shown["policy"]) == "'ROLE'"

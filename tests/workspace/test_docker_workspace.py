@@ -227,6 +227,18 @@ def test_local_images_need_a_repository() -> None:
     assert DockerWorkspaceMixin().dryrun_push_images(plain, {}) == {}
 
 
+def test_nothing_is_built_that_could_not_be_pushed(code: Path) -> None:
+    class Remote(DockerWorkspaceMixin):
+        _pushes_images = True
+
+    client = MagicMock()
+    role = Role("trainer", image="base", workspace=Workspace.from_str(str(code)))
+    with pytest.raises(KeyError, match=r"trainer.*image_repo"):
+        Remote(docker_client=client).build_workspaces([Role("plain", image="base"), role], {})
+    assert client.mock_calls == []
+    assert role.image == "base"
+
+
 def test_nothing_to_push_needs_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torchx.util.docker_client.docker_client", lambda: pytest.fail("asked"))
     DockerWorkspaceMixin().push_images({})

@@ -12,6 +12,7 @@ from torchx.util.colors import paint
 
 if TYPE_CHECKING:
     from torchx.runner.api import Runner
+    from torchx.runner.config import EffectiveOption
     from torchx.specs import CfgVal
 
 
@@ -52,18 +53,20 @@ class CmdRunopts(SubCommand):
                 raise UnknownSchedulerException(args.scheduler, known=names)
             chosen = [args.scheduler] if args.scheduler else names
             if args.json:
-                print_json("runopts", {"schedulers": [_as_data(runner, name) for name in chosen]})
+                shown = [_as_data(runner, name, args.origin) for name in chosen]
+                print_json("runopts", {"schedulers": shown})
                 return
             for name in chosen:
-                shown = _origins(name) if args.origin else _options(runner, name)
-                print(f"{paint(f'{name}:', 'GREEN', sys.stdout)}{shown}\n")
+                text = _origins(name) if args.origin else _options(runner, name)
+                print(f"{paint(f'{name}:', 'GREEN', sys.stdout)}{text}\n")
 
 
-def _as_data(runner: Runner, scheduler: str) -> dict[str, Any]:
+def _as_data(runner: Runner, scheduler: str, with_origin: bool) -> dict[str, Any]:
+    from torchx.runner import config
     from torchx.specs.runopts import get_type_name
 
     try:
-        options = [
+        options: list[dict[str, Any]] = [
             {
                 "name": name,
                 "type": get_type_name(option.opt_type),
@@ -73,6 +76,11 @@ def _as_data(runner: Runner, scheduler: str) -> dict[str, Any]:
             }
             for name, option in runner.scheduler_run_opts(scheduler)
         ]
+        if with_origin:
+            for option, found in zip(options, _effective(scheduler), strict=True):
+                option |= {"value": found.value, "origin": found.origin}
+    except config.ConfigFileError:
+        raise
     except (Exception, SystemExit) as error:
         return {"name": scheduler, "options": [], "error": str(error) or type(error).__name__}
     return {"name": scheduler, "options": options, "error": None}
@@ -88,20 +96,30 @@ def _options(runner: Runner, scheduler: str) -> str:
 
 def _origins(scheduler: str) -> str:
     from torchx.runner import config
-    from torchx.util.redact import redact_value
 
     try:
-        config.require_known_options(scheduler)
-        options = config.effective_options(scheduler)
+        options = _effective(scheduler)
     except config.ConfigFileError:
         raise
     except (Exception, SystemExit) as error:
         # As above.
         return f" {str(error) or type(error).__name__}"
-    rows = [(one.name, redact_value(one.name, _text(one.value)), one.origin) for one in options]
+    rows = [(one.name, _text(one.value), one.origin) for one in options]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (f"    {n:{widths[0]}} = {v:{widths[1]}}  ({origin})" for n, v, origin in rows)
     return "\n" + "\n".join(lines)
+
+
+def _effective(scheduler: str) -> list[EffectiveOption]:
+    """Options with the values that hold here, secrets hidden."""
+    from torchx.runner import config
+    from torchx.util.redact import redact_data
+
+    config.require_known_options(scheduler)
+    return [
+        option._replace(value=redact_data({option.name: option.value})[option.name])
+        for option in config.effective_options(scheduler)
+    ]
 
 
 def _text(value: CfgVal) -> str:

@@ -36,10 +36,10 @@ class CmdTracker(SubCommand):
         Args:
             subparser: The parser of this command alone.
         """
-        subparser.set_defaults(func=self.run)
+        subparser.set_defaults(func=self.run, help_of=subparser)
         verbs = subparser.add_subparsers(title="tracker commands", metavar="COMMAND")
         verb = verbs.add_parser("list", help="list runs, and what is known about one")
-        verb.set_defaults(func=self.run)
+        verb.set_defaults(func=self.run, help_of=verb)
         lists = verb.add_subparsers(title="what to list", metavar="WHAT")
         self.add_list_jobs_arguments(lists.add_parser("jobs", help="runs"))
         self.add_list_metadata_arguments(
@@ -54,11 +54,12 @@ class CmdTracker(SubCommand):
         )
 
     def run(self, args: argparse.Namespace) -> None:
-        """Does nothing: the sub-commands do.
+        """Says which questions there are; the sub-commands answer them.
 
         Args:
-            args: Not used.
+            args: ``help_of``, the parser of the words that were given.
         """
+        args.help_of.print_help()
 
     @property
     def tracker(self) -> TrackerBase:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
+from typing import TextIO
 
 from torchx.cli import live
 from torchx.util.colors import color_code, paint
@@ -65,6 +67,30 @@ class CliHandler(logging.StreamHandler):  # type: ignore[type-arg] # not subscri
             super().emit(record)
 
 
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Shows a warning of Python as a log record; takes the place of ``warnings.showwarning``.
+
+    Args:
+        message: The warning.
+        category: Its class, which is named unless it says no more than that this is a warning.
+        filename: File of the code that it is about.
+        lineno: Line in that file.
+        file: Not used: the log decides.
+        line: Not used: who launches jobs does not know the code.
+    """
+    kind = "" if category is UserWarning else f"{category.__name__}: "
+    logger = logging.getLogger("py.warnings")
+    logger.warning("%s%s", kind, message)
+    logger.debug("the warning above is about %s:%d", filename, lineno)
+
+
 def set_up_logging(level: str) -> None:
     """Sends log records to standard error, unless the process has its own set-up.
 
@@ -80,6 +106,7 @@ def set_up_logging(level: str) -> None:
         handler = CliHandler(sys.stderr)
         handler.setFormatter(CliFormatter())
         logging.basicConfig(handlers=[handler])
+        warnings.showwarning = show_warning
     if any(isinstance(handler, CliHandler) for handler in root.handlers):
         root.setLevel(level.upper() if known else logging.INFO)
     if not known:

@@ -161,6 +161,8 @@ class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
         docker_client: Client of the Docker engine that images are pushed from, likewise.
     """
 
+    _pushes_images = True
+
     def __init__(
         self,
         session_name: str,

@@ -284,6 +284,10 @@ def _secret_keys(mapping: Mapping[Any, Any]) -> set[object]:
     for name, value in (("name", "value"), ("Name", "Value")):
         if value in mapping and isinstance(mapping.get(name), str):
             keys |= {value} if is_secret_name(mapping[name]) else set()
+    # The form that tags have in requests to AWS: the key is a name.
+    for name, value in (("key", "value"), ("Key", "Value")):
+        if mapping.keys() == {name, value} and isinstance(mapping[name], str):
+            keys = {value} if is_secret_name(mapping[name]) else set()
     return keys
 
 

@@ -70,6 +70,8 @@ def __getattr__(name: str) -> Any:
 class ImageRepoError(WorkspaceError, KeyError):
     """An image with local code has to be pushed, but it is not known where to."""
 
+    __str__ = Exception.__str__
+
 
 class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
     """Builds an image out of a role's image and its workspace.
@@ -87,10 +89,12 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
     Attributes:
         LABEL_VERSION: Label of images and containers with the version of torchx.
         LABEL_WORKSPACE: Label of images with the digest of the code in them.
+        _pushes_images: Whether jobs of the scheduler get images from a registry only.
     """
 
     LABEL_VERSION: str = "torchx.pytorch.org/version"
     LABEL_WORKSPACE: str = "torchx.pytorch.org/workspace"
+    _pushes_images: bool = False
 
     # On the class, since subclasses may skip `__init__`.
     __client: DockerClient | None = None
@@ -126,6 +130,23 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
         opts.add("quiet", type_=bool, default=False, help="do not show the output of image builds")
         return opts
 
+    def build_workspaces(self, roles: list[Role], cfg: Mapping[str, CfgVal]) -> None:
+        """Builds the workspaces of all roles that have one and gives the roles their new images.
+
+        Args:
+            roles: The roles; changed in place.
+            cfg: Resolved run config.
+
+        Raises:
+            ImageRepoError: The images would have to be pushed, but ``image_repo`` is not set.
+        """
+        if self._pushes_images and not cfg.get("image_repo") and self._builds_itself():
+            # A build may take minutes.
+            for role in roles:
+                if role.workspace:
+                    raise _no_image_repo(role)
+        super().build_workspaces(roles, cfg)
+
     def caching_build_workspace_and_update_role(
         self, role: Role, cfg: Mapping[str, CfgVal], build_cache: dict[object, object]
     ) -> None:
@@ -138,8 +159,7 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
         """
         if not role.workspace:
             return
-        own_hook = DockerWorkspaceMixin.build_workspace_and_update_role
-        if type(self).build_workspace_and_update_role is not own_hook:
+        if not self._builds_itself():
             super().caching_build_workspace_and_update_role(role, cfg, build_cache)
             return
         key = (role.image, role.workspace)
@@ -181,12 +201,7 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
                 continue
             image_repo = cfg.get("image_repo")
             if not image_repo:
-                raise ImageRepoError(
-                    f"the image of role `{role.name}` holds local code and has to be pushed, but"
-                    " the run option `image_repo` is not set",
-                    hint="set image_repo to a repository that you can push to, or run without"
-                    " a workspace",
-                )
+                raise _no_image_repo(role)
             assert isinstance(image_repo, str), "image_repo must be str"
             tag = role.image.removeprefix(hash_prefix)
             to_push[role.image] = (image_repo, tag)
@@ -257,6 +272,11 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
             return preview_of(role, unbuilt, projects, manifest, everything)
         sent = [] if built else [item.entry for item in layer.items.values()]
         return preview_of(role, built or unbuilt, projects, manifest, sent)
+
+    def _builds_itself(self) -> bool:
+        """Tells whether no subclass has a way of its own to build."""
+        own = DockerWorkspaceMixin.build_workspace_and_update_role
+        return type(self).build_workspace_and_update_role is own
 
     def _image_with(self, image: str, workspace: Workspace, cfg: Mapping[str, CfgVal]) -> str:
         limit = SizeLimit()
@@ -331,6 +351,15 @@ class DockerWorkspaceMixin(WorkspaceMixin[dict[str, tuple[str, str]]]):
                 # An engine that is being stopped ends builds with errors that do not say so.
                 self._docker_client.ping()
                 raise
+
+
+def _no_image_repo(role: Role) -> ImageRepoError:
+    return ImageRepoError(
+        f"the image of role `{role.name}` holds local code and has to be pushed, but the run option"
+        " `image_repo` is not set",
+        hint="set image_repo to a repository that you can push to, or run without a workspace"
+        ' (--workspace "")',
+    )
 
 
 def _log_line(message: str) -> None:

@@ -1,27 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from torchx.schedulers.api import DescribeAppResponse, ListAppResponse
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler
-from torchx.specs import AppDef, CfgVal, Resource, Role
-
-
-class Submitting(KubernetesScheduler):
-    """What submits; these tests ask for nothing else."""
-
-    def describe(self, app_id: str) -> DescribeAppResponse | None:
-        raise AssertionError("not asked for")
-
-    def list(self, cfg: Mapping[str, CfgVal] | None = None) -> list[ListAppResponse]:
-        raise AssertionError("not asked for")
-
-    def _cancel_existing(self, app_id: str) -> None:
-        raise AssertionError("not asked for")
+from torchx.specs import AppDef, Resource, Role
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +21,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def scheduler() -> KubernetesScheduler:
-    return Submitting("session")
+    return KubernetesScheduler("session")
 
 
 def role(name: str = "trainer", **fields: Any) -> Role:

@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from tests.schedulers.kubernetes.conftest import Submitting, app
+from tests.schedulers.kubernetes.conftest import app
 from torchx.schedulers.kubernetes.options import Opts, options_of
 from torchx.schedulers.kubernetes.tolerations import parse_toleration
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler
@@ -46,7 +46,7 @@ def test_the_context_chooses_the_cluster_but_for_a_given_client(
     scheduler: KubernetesScheduler,
 ) -> None:
     client = MagicMock()
-    given = Submitting("s", client=client)
+    given = KubernetesScheduler("s", client=client)
     scheduler._client = client
     for one in (scheduler, given):
         one.submit_dryrun(app(), Opts(context="prod", validate_spec=False))

@@ -8,11 +8,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.schedulers.kubernetes.conftest import Submitting
 from tests.schedulers.kubernetes.expansion_rules import seen_by
 from tests.schedulers.kubernetes.strict import check_strictly
 from torchx.schedulers.kubernetes.schema import faults_of
-from torchx.schedulers.kubernetes_scheduler import Opts
+from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler, Opts
 from torchx.specs import (
     AppDef,
     BindMount,
@@ -83,7 +82,7 @@ def _requested(roles: list[Role], **options: Any) -> list[dict[str, Any]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cfg = Opts(validate_spec=False, **options)
-        request = Submitting("s").submit_dryrun(AppDef("my_app", roles), cfg).request
+        request = KubernetesScheduler("s").submit_dryrun(AppDef("my_app", roles), cfg).request
     objects: list[dict[str, Any]] = request.data()
     return objects
 

@@ -9,7 +9,7 @@ import pytest
 from kubernetes.client.rest import ApiException
 
 from tests.schedulers.kubernetes.api_server import JOBS, SERVICES, VOLCANO, ApiServer
-from tests.schedulers.kubernetes.conftest import Submitting, app, role
+from tests.schedulers.kubernetes.conftest import app, role
 from torchx.schedulers.abilities import PlansAppIds
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler, Opts
 
@@ -23,7 +23,7 @@ def server() -> Iterator[ApiServer]:
 @pytest.fixture
 def scheduler(server: ApiServer) -> Iterator[KubernetesScheduler]:
     client = server.client()
-    yield Submitting("s", client=client)
+    yield KubernetesScheduler("s", client=client)
     client.close()
 
 

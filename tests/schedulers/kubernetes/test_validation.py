@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.schedulers.kubernetes.api_server import JOBS, SERVICES, VOLCANO, ApiServer
-from tests.schedulers.kubernetes.conftest import Submitting, app, role
-from torchx.schedulers.kubernetes.refusals import KubernetesAccessError, VolcanoMissingError
+from tests.schedulers.kubernetes.conftest import app, role
+from torchx.schedulers.kubernetes.errors import KubernetesError
 from torchx.schedulers.kubernetes_scheduler import KubernetesScheduler, Opts
 
 QUEUE = (
@@ -29,7 +29,7 @@ def server() -> Iterator[ApiServer]:
 @pytest.fixture
 def connected(server: ApiServer) -> Iterator[KubernetesScheduler]:
     client = server.client()
-    yield Submitting("s", client=client)
+    yield KubernetesScheduler("s", client=client)
     client.close()
 
 
@@ -58,14 +58,9 @@ def test_a_cluster_that_answers_decides(
         (400, QUEUE, ValueError, 'Invalid job spec: admission webhook .* "nosuch" not found'),
         (422, "spec.x: Invalid value", ValueError, "Invalid job spec: spec.x: Invalid value"),
         (403, "exceeded quota: q", ValueError, "Invalid job spec: exceeded quota: q"),
-        (
-            404,
-            'namespaces "default" not found',
-            ValueError,
-            'Invalid job spec: namespaces "default"',
-        ),
-        (401, "Unauthorized", KubernetesAccessError, "does not accept the credentials"),
-        (403, RBAC, KubernetesAccessError, "does not let you create the job: jobs.batch is"),
+        (404, 'namespaces "default" not found', KubernetesError, 'namespaces "default" not found'),
+        (401, "Unauthorized", KubernetesError, "does not accept the credentials"),
+        (403, RBAC, KubernetesError, "cannot submit the job: jobs.batch is"),
     ],
 )
 def test_refusals(
@@ -83,9 +78,9 @@ def test_refusals(
 
 def test_a_cluster_without_volcano(connected: KubernetesScheduler, server: ApiServer) -> None:
     server.refusals[0] = (404, "404 page not found\n")
-    with pytest.raises(VolcanoMissingError, match="the cluster has no Volcano") as refusal:
+    with pytest.raises(KubernetesError, match="Volcano is not installed") as refusal:
         dry_run(connected, queue="q")
-    assert "leave `queue` out" in refusal.value.hint
+    assert "install Volcano" in refusal.value.hint
 
 
 def test_a_cluster_in_trouble_decides_nothing(
@@ -120,7 +115,7 @@ def test_a_cluster_that_cannot_be_reached_is_named(caplog: pytest.LogCaptureFixt
     with ApiServer().running() as server:
         client = server.client()
     with caplog.at_level(logging.WARNING):
-        dry_run(Submitting("s", client=client))
+        dry_run(KubernetesScheduler("s", client=client))
     client.close()
     (message,) = caplog.messages
     assert "Connection refused" in message

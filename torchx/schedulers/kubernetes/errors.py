@@ -290,7 +290,7 @@ def _not_found(told: Mapping[str, Any], message: str, path: str) -> tuple[str, s
                 f"{name} is not installed in this cluster, or in another version"
                 f" (there is no {group[1] if group else ''})"
             ),
-            f"install {name}, or use another scheduler or another queue option",
+            f"install {name}, or submit without it",
         )
     return message, ""
 

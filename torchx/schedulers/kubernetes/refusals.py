@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torchx.errors import BackendError, TorchXError
+from torchx.errors import TorchXError
 
 
 class KubernetesAppError(TorchXError, ValueError):
@@ -11,11 +11,3 @@ class KubernetesAppError(TorchXError, ValueError):
 
 class KubernetesAppTypeError(TorchXError, TypeError):
     """A part of an app, or an option, is of a type that cannot be sent."""
-
-
-class KubernetesAccessError(BackendError):
-    """A cluster does not let this user create jobs."""
-
-
-class VolcanoMissingError(BackendError):
-    """A job is for Volcano, which the cluster does not have."""

@@ -9,13 +9,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
+from torchx.schedulers.kubernetes import paths
+from torchx.schedulers.kubernetes.errors import from_exception, status_of_body
 from torchx.schedulers.kubernetes.job import KubernetesJob
 from torchx.schedulers.kubernetes.names import check_pod_name, host_name, volcano_pod_name
-from torchx.schedulers.kubernetes.refusals import (
-    KubernetesAccessError,
-    KubernetesAppError,
-    VolcanoMissingError,
-)
+from torchx.schedulers.kubernetes.refusals import KubernetesAppError
 from torchx.schedulers.kubernetes.schema import faults_of
 from torchx.schedulers.kubernetes.volcano import GROUP, PLURAL, VERSION
 
@@ -61,12 +59,13 @@ def validate(job: KubernetesJob, namespace: str, cluster: Cluster) -> None:
 
     Raises:
         ValueError: The request is wrong.
-        KubernetesAccessError: The user may not create such jobs.
-        VolcanoMissingError: The cluster has no Volcano.
+        KubernetesError: The cluster does not accept the credentials, does not let this user create
+            jobs, or lacks the namespace or Volcano.
     """
     check_names(job)
     _warn_of_size(job)
-    reason = _unanswered(lambda: _dry_run(job, namespace, cluster), cluster)
+    path = paths.jobs(namespace) if job.is_plain() else paths.volcano_jobs(namespace)
+    reason = _unanswered(lambda: _dry_run(job, namespace, cluster), cluster, path)
     if reason is None:
         return
     logger.warning(
@@ -122,7 +121,7 @@ def _dry_run(job: KubernetesJob, namespace: str, cluster: Cluster) -> None:
             jobs.create_namespaced_job(namespace=namespace, body=item, dry_run="All")
 
 
-def _unanswered(dry_run: Callable[[], None], cluster: Cluster) -> str | None:
+def _unanswered(dry_run: Callable[[], None], cluster: Cluster, path: str) -> str | None:
     """Returns why no cluster said whether a request is right, or None if one did."""
     from kubernetes.client import ApiException
     from kubernetes.config import ConfigException
@@ -132,7 +131,7 @@ def _unanswered(dry_run: Callable[[], None], cluster: Cluster) -> str | None:
         with _in_silence():
             dry_run()
     except ApiException as error:
-        return _refused(error, _is_configured(cluster))
+        return _refused(error, _is_configured(cluster), path)
     except (ConfigException, HTTPError, OSError) as error:
         return _one_line(error) if _is_configured(cluster) else _NO_CONFIGURATION
     return None
@@ -156,50 +155,24 @@ def _is_configured(cluster: Cluster) -> bool:
     return cluster._api_client().configuration.host not in _UNCONFIGURED_HOSTS
 
 
-def _refused(error: ApiException, is_configured: bool) -> str:
+def _refused(error: ApiException, is_configured: bool, path: str) -> str:
     """Raises if a cluster has refused a request; returns why it could not tell."""
     message = _message(error)
     if error.status in _SPEC_IS_WRONG:
         raise KubernetesAppError(f"Invalid job spec: {message}") from error
     if not is_configured:
         return _NO_CONFIGURATION
-    if error.status == 401:
-        raise KubernetesAccessError(
-            f"the cluster does not accept the credentials: {message}",
-            hint="log in again, or see `kubectl config view` for the ones in use",
-        ) from error
-    if error.status == 403 and "cannot create resource" in message:
-        raise KubernetesAccessError(
-            f"the cluster does not let you create the job: {message}",
-            hint="ask for the right to create it, or set the run option namespace to one where"
-            " you have that",
-        ) from error
-    if error.status == 404 and not _is_status(error):
-        raise VolcanoMissingError(
-            "the cluster has no Volcano, which the run option `queue` asks for",
-            hint="leave `queue` out to run plain Jobs, or have Volcano installed:"
-            " https://volcano.sh/en/docs/installation",
-        ) from error
-    if error.status in (403, 404):
+    if error.status == 403 and "cannot create resource" not in message:
+        # A quota, or an admission webhook.
         raise KubernetesAppError(f"Invalid job spec: {message}") from error
+    if error.status in (401, 403, 404):
+        raise from_exception(error, "submit the job", path) from error
     return message
-
-
-def _is_status(error: ApiException) -> bool:
-    return isinstance(_body(error), dict)
-
-
-def _body(error: ApiException) -> Any:
-    try:
-        return json.loads(error.body or "")
-    except ValueError:
-        return None
 
 
 def _message(error: ApiException) -> str:
     """Returns the words of the cluster, which may be those of an admission webhook."""
-    body = _body(error)
-    message = body.get("message") if isinstance(body, dict) else None
+    message = status_of_body(error.body).get("message")
     return str(message or error.reason or f"HTTP {error.status}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from torchx.schedulers.kubernetes import parse_volcano, paths, plain_apps, volcano_apps
 from torchx.schedulers.kubernetes.errors import KubernetesError
@@ -15,9 +15,6 @@ from torchx.schedulers.kubernetes.pods import LABEL_VOLCANO_JOB, Pod, read_pod, 
 from torchx.schedulers.kubernetes.watch import Listing, Watches
 from torchx.schedulers.kubernetes.wire import Json, Wire
 from torchx.specs.api import AppState, is_terminal
-
-if TYPE_CHECKING:
-    from torchx.schedulers.kubernetes.apps import Apps
 
 T = TypeVar("T")
 
@@ -67,7 +64,7 @@ class ReplicaView:
         pods: Describes the list that the pods are in.
         belongs: Tells whether a pod belongs to the replica.
         owners: Describes the list of what makes the pods of the app.
-        is_over: Tells by that list whether the app has ended, or is gone.
+        is_over: Tells by that list whether the app has ended; ``None`` if the app is not there.
         watches: Learn of changes by watches; otherwise ask once.
     """
 
@@ -77,7 +74,7 @@ class ReplicaView:
         pods: Listing[Pod],
         belongs: Callable[[Pod], bool],
         owners: Listing[T],
-        is_over: Callable[[dict[str, T]], bool],
+        is_over: Callable[[dict[str, T]], bool | None],
         *,
         watches: bool,
     ) -> None:
@@ -85,9 +82,10 @@ class ReplicaView:
         self._listing = pods
         self._belongs = belongs
         self._owners: Listing[Any] = owners
-        self._is_over: Callable[[dict[str, Any]], bool] = is_over
+        self._is_over: Callable[[dict[str, Any]], bool | None] = is_over
         self._watches = watches
         self._count = 0
+        self._was_seen = False
         self._asked: list[Pod] = []
         self._asked_at_s = float("-inf")
 
@@ -136,15 +134,19 @@ class ReplicaView:
             except KubernetesError as error:
                 self._ask_from_now_on(error)
             else:
-                return self._is_over(found)
+                is_over = self._is_over(found)
+                # A watch that was there before the app may not know of it yet.
+                if is_over is not None or self._was_seen:
+                    self._was_seen = True
+                    return is_over is not False
         answer = self._apps.wire().get(
             listing.path,
             f"list {listing.what}",
             **({"labelSelector": listing.selector} if listing.selector else {}),
         )
-        return self._is_over(
-            {item["metadata"]["name"]: listing.read(item) for item in answer.get("items") or ()}
-        )
+        items = answer.get("items") or ()
+        found = {item["metadata"]["name"]: listing.read(item) for item in items}
+        return self._is_over(found) is not False
 
     def wait(self, timeout_s: float) -> None:
         """Returns when a pod of the app has changed, or after a while.
@@ -172,12 +174,12 @@ class ReplicaView:
 
 
 def volcano_view(
-    apps: Apps, namespace: str, name: str, belongs: Callable[[Pod], bool], *, watches: bool
+    apps: Watching, namespace: str, name: str, belongs: Callable[[Pod], bool], *, watches: bool
 ) -> ReplicaView:
     """Views a replica of a Volcano Job.
 
     Args:
-        apps: All apps.
+        apps: Reads and watches lists.
         namespace: Namespace of the Job.
         name: Its name.
         belongs: Tells whether a pod belongs to the replica.
@@ -186,17 +188,12 @@ def volcano_view(
     Returns:
         The view.
     """
-    was_seen = False
 
-    def is_over(found: dict[str, Json]) -> bool:
-        nonlocal was_seen
+    def is_over(found: dict[str, Json]) -> bool | None:
         job = found.get(name)
-        was_seen = was_seen or job is not None
-        if not was_seen:
-            # A watch that was there before the app may not know of it yet.
-            job = apps.volcano.find(namespace, name)
-        state = parse_volcano.state_of(job) if job is not None else AppState.CANCELLED
-        return is_terminal(state or AppState.PENDING)
+        if job is None:
+            return None
+        return is_terminal(parse_volcano.state_of(job) or AppState.PENDING)
 
     pods = pods_listing(namespace, f"{LABEL_VOLCANO_JOB}={name}")
     owners = volcano_apps.jobs_listing(namespace)
@@ -204,12 +201,12 @@ def volcano_view(
 
 
 def plain_view(
-    apps: Apps, namespace: str, name: str, belongs: Callable[[Pod], bool], *, watches: bool
+    apps: Watching, namespace: str, name: str, belongs: Callable[[Pod], bool], *, watches: bool
 ) -> ReplicaView:
     """Views a replica of an app that is plain Jobs.
 
     Args:
-        apps: All apps.
+        apps: Reads and watches lists.
         namespace: Namespace of the app.
         name: Its unique name.
         belongs: Tells whether a pod belongs to the replica.
@@ -219,16 +216,10 @@ def plain_view(
         The view.
     """
     label = clean_label_value(name)
-    was_seen = False
 
-    def is_over(found: dict[str, Job]) -> bool:
-        nonlocal was_seen
+    def is_over(found: dict[str, Job]) -> bool | None:
         jobs = [job for job in found.values() if job.app == label]
-        was_seen = was_seen or bool(jobs)
-        if not was_seen:
-            # A watch that was there before the app may not know of it yet.
-            jobs, _ = apps.plain.find(namespace, name)
-        return plain_apps.is_over(jobs)
+        return plain_apps.is_over(jobs) if jobs else None
 
     pods = pods_listing(namespace, paths.of_app(name))
     owners = plain_apps.jobs_listing(namespace)

@@ -109,16 +109,12 @@ def _view(apps: AppWrappers, app_id: str, pod_name: str, *, watches: bool) -> vi
     # One watch does for all replicas of all apps; who asks once asks for as little as possible.
     one_app = views.pods_listing(namespace, paths.of_app(name))
     pods = pods_listing(namespace) if watches else one_app
-    was_seen = False
 
-    def is_over(found: dict[str, dict[str, Any]]) -> bool:
-        nonlocal was_seen
+    def is_over(found: dict[str, dict[str, Any]]) -> bool | None:
         app = found.get(name)
-        was_seen = was_seen or app is not None
-        if not was_seen:
-            # A watch that was there before the app may not know of it yet.
-            app = apps.find(app_id)
-        if app is None or parse.is_deleted(app):
+        if app is None:
+            return None
+        if parse.is_deleted(app):
             return True
         known = apps.watches.of(apps.wire(), pods).objects()[0] if watches else {}
         names = {replica.pod_name for replica in parse.replicas_of(app)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torchx.errors import BackendError
+from torchx.schedulers.batch.commands import Answer, CommandTimeoutError, run_command
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -45,15 +45,6 @@ class UnknownProjectError(LsfError):
     """LSF knows no such job (any more)."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-
 def run(words: Sequence[str]) -> str:
     """Runs a command of LSF.
 
@@ -89,29 +80,16 @@ def ask(words: Sequence[str], timeout_s: float = TIMEOUT_S) -> Answer:
         LsfError: It did not end in time.
     """
     log.debug("running %s", words[0])
-    # Not `subprocess.run`: code that stands in for it expects the published commands only.
     try:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-        )
+        return run_command(words, timeout_s)
     except OSError as error:
         raise not_installed(words[0], error) from None
-    with process:
-        try:
-            out, err = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise LsfError(
-                f"`{words[0]}` did not answer within {timeout_s:g} s",
-                hint="the master of the cluster may be overloaded or down; try again",
-                transient=True,
-            ) from None
-    return Answer(process.returncode, out, err)
+    except CommandTimeoutError as error:
+        raise LsfError(
+            str(error),
+            hint="the master of the cluster may be overloaded or down; try again",
+            transient=True,
+        ) from None
 
 
 def published(words: Sequence[str]) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 from collections.abc import Sequence
 
 from torchx.errors import BackendError
+from torchx.schedulers.batch.commands import CommandTimeoutError, run_command
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -79,31 +79,19 @@ def run(words: Sequence[str], timeout_s: float = TIMEOUT_S) -> str:
         SlurmError: It failed. Transient if the controller could not be reached.
     """
     log.debug("running %s", words[0])
-    # Not `subprocess.run`: code that stands in for it expects the published commands only.
     try:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-        )
+        answer = run_command(words, timeout_s)
     except OSError as error:
         raise not_installed(words[0], error) from None
-    with process:
-        try:
-            out, err = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise SlurmError(
-                f"`{words[0]}` did not answer within {timeout_s:g} s",
-                hint="the controller of the cluster may be overloaded or down; try again",
-                transient=True,
-            ) from None
-    if process.returncode:
-        raise failure(words[0], process.returncode, err)
-    return out
+    except CommandTimeoutError as error:
+        raise SlurmError(
+            str(error),
+            hint="the controller of the cluster may be overloaded or down; try again",
+            transient=True,
+        ) from None
+    if answer.code:
+        raise failure(words[0], answer.code, answer.err)
+    return answer.out
 
 
 def not_installed(command: str, error: OSError) -> SlurmNotInstalledError:

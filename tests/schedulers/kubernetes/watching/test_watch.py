@@ -184,6 +184,6 @@ def test_a_log_does_not_end_because_a_watch_does_not_know_the_app_yet(
     late: Any = MagicMock()
     late.objects.return_value = ({}, 0)
     monkeypatch.setattr(scheduler._apps().watches, "of", lambda wire, listing: late)
-    for name, view_of in (("app", plain_view), ("vol", volcano_view), ("none", plain_view)):
-        view = view_of(scheduler._apps(), "default", name, lambda pod: True, watches=True)
+    for make, name in ((plain_view, "app"), (volcano_view, "vol"), (plain_view, "none")):
+        view = make(scheduler._apps(), "default", name, lambda pod: True, watches=True)
         assert view.is_over() is (name == "none")
