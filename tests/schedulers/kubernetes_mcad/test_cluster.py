@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.servers.kubernetes.cluster import Cluster
 from tests.servers.kubernetes.http_api import write_kubeconfig
 from torchx.errors import TorchXError
 from torchx.schedulers.kubernetes_mcad import notes
+from torchx.schedulers.kubernetes_mcad.logs import _view
 from torchx.schedulers.kubernetes_mcad_scheduler import KubernetesMCADScheduler, create_scheduler
 from torchx.specs import AppDef, AppState, ReplicaState, Resource, Role, UnknownAppException
 from torchx.testing.waiting import eventually
@@ -292,3 +294,14 @@ def test_old_notes_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert notes.recall("a:old") is None
     assert notes.recall("a:other") is None
+
+
+def test_a_log_does_not_end_because_a_watch_does_not_know_the_app_yet(
+    cluster: Cluster, real: KubernetesMCADScheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app_id = launch(real, role())
+    late = MagicMock()
+    late.objects.return_value = ({}, 0)
+    monkeypatch.setattr(real._apps().watches, "of", lambda wire, listing: late)
+    for looked_for, is_over in ((app_id, False), ("default:none", True)):
+        assert _view(real._apps(), looked_for, "pod", watches=True).is_over() is is_over
