@@ -71,6 +71,9 @@ def open_harness(
     """Opens the harness of a test on the real cluster."""
     image, namespace = need("IMAGE", "--image IMAGE"), need("NAMESPACE", "--namespace NS")
     place = shared_place(tmp_path)
+    if scheduler == "kubernetes":
+        # The image may be one that was loaded into the nodes.
+        cfg = {"image_pull_policy": "IfNotPresent", **cfg}
     no_builds = "images are built and pushed by the tests of Docker workspaces"
     with KubernetesHarness(
         scheduler,
