@@ -42,7 +42,7 @@ from torchx.schedulers.kubernetes_mcad.options import Opts, options_of
 from torchx.schedulers.kubernetes_mcad.request import KubernetesMCADJob
 from torchx.schedulers.kubernetes_mcad.roles import get_role_information
 from torchx.schedulers.kubernetes_mcad.validation import validate
-from torchx.schedulers.kubernetes_mcad.watching import WatchingScheduler
+from torchx.schedulers.kubernetes_mcad.watching import AppWrapperScheduler
 from torchx.specs.api import ReplicaState
 from torchx.workspace.docker_workspace import DockerWorkspaceMixin
 
@@ -166,7 +166,7 @@ def _appwrapper(app: AppDef, settings: pods.Settings) -> dict[str, Any]:
     return appwrapper.make_appwrapper(app, get_unique_truncated_appid(app), settings)
 
 
-class KubernetesMCADScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
+class KubernetesMCADScheduler(DockerWorkspaceMixin, AppWrapperScheduler[Opts]):
     """Runs apps on a Kubernetes cluster with MCAD.
 
     Args:

@@ -49,7 +49,7 @@ from torchx.schedulers.kubernetes.retries import (
 )
 from torchx.schedulers.kubernetes.states import JOB_STATE, TASK_STATE
 from torchx.schedulers.kubernetes.volcano import make_volcano_job
-from torchx.schedulers.kubernetes.watching import WatchingScheduler
+from torchx.schedulers.kubernetes.watched_jobs import JobScheduler
 from torchx.util.strings import normalize_str
 from torchx.workspace.docker_workspace import DockerWorkspaceMixin
 
@@ -145,7 +145,7 @@ def _unique_name(app: AppDef) -> str:
     return name
 
 
-class KubernetesScheduler(DockerWorkspaceMixin, WatchingScheduler[Opts]):
+class KubernetesScheduler(DockerWorkspaceMixin, JobScheduler[Opts]):
     """Runs apps on a Kubernetes cluster.
 
     Args:

@@ -60,6 +60,14 @@ class Apps:
         self._seen: dict[str, int] = {}
         self._lacks_volcano = False
 
+    def is_real(self) -> bool:
+        """Tells whether there is a cluster, and nobody has replaced the client library's calls.
+
+        Returns:
+            True if requests of our own make sense.
+        """
+        return self.volcano.is_real()
+
     def wire(self) -> Wire:
         """Returns what sends requests.
 
@@ -97,14 +105,14 @@ class Apps:
             try:
                 job = self.volcano.find(namespace, name)
             except KubernetesError as error:
-                if error.status != _FORBIDDEN or not self.volcano.is_real():
+                if error.status != _FORBIDDEN or not self.is_real():
                     raise
                 refusal, job = error, None
             if job is not None:
                 self.remember(app_id, Shape.VOLCANO)
                 self._seen[app_id] = version_of(job)
                 return Shape.VOLCANO, job
-            if shape == Shape.VOLCANO or not self.volcano.is_real():
+            if shape == Shape.VOLCANO or not self.is_real():
                 return None
         jobs, self._seen[app_id] = self.plain.find(namespace, name)
         if jobs:
@@ -154,7 +162,7 @@ class Apps:
                 name = str((job.get("metadata") or {}).get("name") or "")
                 app_id = f"{namespace}:{name}"
                 found[app_id] = parse_volcano.describe(app_id, name, job, Gang())
-            if self.volcano.is_real():
+            if self.is_real():
                 described = self.plain.describe_all(namespace)
                 found.update({f"{namespace}:{name}": app for name, app in described.items()})
         return {app_id: found[app_id] for app_id in app_ids if app_id in found}
@@ -174,7 +182,7 @@ class Apps:
         entries = [
             parse_volcano.list_entry(namespace, job) for job in self._volcano_jobs(namespace)
         ]
-        return entries + (self.plain.list_apps(namespace) if self.volcano.is_real() else [])
+        return entries + (self.plain.list_apps(namespace) if self.is_real() else [])
 
     def cancel(self, app_id: str) -> None:
         """Ends an app that exists, if it has not ended.
@@ -188,7 +196,7 @@ class Apps:
         namespace, name = split_app_id(app_id)
         if self._shapes.get(app_id) != Shape.PLAIN and self.volcano.cancel(namespace, name):
             return
-        if self.volcano.is_real():
+        if self.is_real():
             self.plain.cancel(namespace, self.plain.find(namespace, name)[0])
 
     def delete(self, app_id: str) -> None:
@@ -203,7 +211,7 @@ class Apps:
         namespace, name = split_app_id(app_id)
         if self._shapes.get(app_id) != Shape.PLAIN and self.volcano.delete(namespace, name):
             return
-        if self.volcano.is_real():
+        if self.is_real():
             self.plain.delete(namespace, self.plain.find(namespace, name)[0])
 
     def wait_for_change(self, app_id: str, timeout_s: float) -> None:
@@ -233,12 +241,12 @@ class Apps:
         self.watches.close()
 
     def _volcano_jobs(self, namespace: str) -> list[dict[str, Any]]:
-        if self._lacks_volcano and self.volcano.is_real():
+        if self._lacks_volcano and self.is_real():
             return []
         try:
             jobs = self.volcano.list_jobs(namespace)
         except KubernetesError as error:
-            if error.status != _FORBIDDEN or not self.volcano.is_real():
+            if error.status != _FORBIDDEN or not self.is_real():
                 raise
             if self.volcano.is_installed():
                 log.warning("Volcano jobs are left out: %s", error)
