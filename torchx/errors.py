@@ -49,6 +49,7 @@
         ├── AwsPackageMissing                the Python package ``boto3`` is not installed
         ├── AwsRequestError                  AWS would refuse a request, which is not sent
         ├── AppRefusedError                  AWS Batch cannot run such an app
+        ├── BatchOptionError                 an option for AWS Batch makes no sense
         ├── TrainingJobError                 SageMaker cannot run such an app, or not in that way
         ├── NoSuchInstanceError              a training job has no such role or replica
         └── BackendError                     a back end failed to answer; see ``transient``

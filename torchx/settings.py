@@ -20,6 +20,12 @@ ENV_TORCHX_INTERNAL_SESSION_ID = "TORCHX_INTERNAL_SESSION_ID"
 ENV_TORCHX_IMAGE = "TORCHX_IMAGE"
 """Image of the replica, set inside of it by schedulers that run containers."""
 
+ENV_TORCHX_ROLE_IDX = "TORCHX_ROLE_IDX"
+"""Position of the role in the app, set inside of replicas by AWS Batch."""
+
+ENV_TORCHX_ROLE_NAME = "TORCHX_ROLE_NAME"
+"""Name of the role, set inside of replicas by AWS Batch."""
+
 ENV_TORCHX_PLUGINS_SOURCE = "TORCHX_PLUGINS_SOURCE"
 """Where plugins are looked for: 0 nowhere, 1 ``torchx_plugins``, 2 entry points, 3 both."""
 

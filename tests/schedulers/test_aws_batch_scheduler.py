@@ -547,7 +547,7 @@ def test_a_container_without_a_role_or_a_command(client: MagicMock) -> None:
 
 def test_listing_jobs(client: MagicMock) -> None:
     assert create_scheduler("test", client=client).list() == [
-        ListAppResponse(app_id=f"torchx:{NAME}", state=AppState.SUCCEEDED, name=NAME)
+        ListAppResponse(app_id=f"torchx:{NAME}", state=AppState.SUCCEEDED)
     ]
 
 

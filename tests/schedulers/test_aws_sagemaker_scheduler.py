@@ -441,3 +441,21 @@ class TestOptionsThatDoNotGoTogether:
         with get_runner() as runner, pytest.raises((ValueError, TorchXError)) as raised:
             runner.dryrun(an_app(), "aws_sagemaker", {**CFG, **options}, workspace="/no/such")
         assert fault in str(raised.value)
+
+
+def test_the_page_of_a_job() -> None:
+    scheduler = create_scheduler("test", client=MagicMock())
+    page = scheduler._job_ui_url("arn:aws:sagemaker:us-west-2:1234567890:training-job/job-id")
+    assert page is not None
+    assert page.endswith("/sagemaker/home?region=us-west-2#jobs/job-id")
+    assert scheduler._job_ui_url("no-arn") is None
+
+
+def test_a_request_without_its_config_is_not_sent() -> None:
+    client = MagicMock()
+    scheduler = create_scheduler("test", client=client)
+    info: AppDryRunInfo[AWSSageMakerJob] = AppDryRunInfo(MagicMock(), str)
+    info._cfg = None  # type: ignore[assignment]  # what a careless caller does
+    with pytest.raises(AssertionError, match="missing cfg"):
+        scheduler.schedule(info)
+    assert client.mock_calls == []

@@ -205,7 +205,7 @@ def _list_scheduler(runner: Runner, args: argparse.Namespace) -> None:
                         "handle": app.app_handle,
                         "app_id": app.app_id,
                         "scheduler": args.scheduler,
-                        "name": app.name,
+                        "name": _name_of(app),
                         "state": app.state.name,
                     }
                     for app in apps
@@ -215,7 +215,7 @@ def _list_scheduler(runner: Runner, args: argparse.Namespace) -> None:
         return
     print_table(
         [HANDLE_HEADER, NAME_HEADER, STATUS_HEADER],
-        [[app.app_handle, app.name, app.state.name] for app in apps],
+        [[app.app_handle, _name_of(app), app.state.name] for app in apps],
         state_column=2,
     )
 
@@ -223,13 +223,18 @@ def _list_scheduler(runner: Runner, args: argparse.Namespace) -> None:
 def _is_wanted(runner: Runner, app: ListAppResponse, args: argparse.Namespace) -> bool:
     if args.state and app.state not in args.state:
         return False
-    if args.name and not _name_matches(app.name, args.name):
+    if args.name and not _name_matches(_name_of(app), args.name):
         return False
     if args.since is None:
         return True
     # Schedulers do not tell when they got an app; what was not launched from here has no time.
     job = runner.job(app.app_handle)
     return job is not None and job.submitted_at_s >= args.since.timestamp()
+
+
+def _name_of(app: ListAppResponse) -> str:
+    """Not every back end tells names apart from ids, which may have a place in front."""
+    return app.name or app.app_id.rpartition(":")[2]
 
 
 def _name_matches(name: str, pattern: str) -> bool:

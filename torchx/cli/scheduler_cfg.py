@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torchx.errors import TorchXError
@@ -76,9 +76,9 @@ def parse_scheduler_args(options: runopts, scheduler: str, text: str | None) -> 
     from torchx.util.types import to_dict
 
     try:
-        given: Iterable[str] = to_dict(text or "")
+        given: Mapping[str, Any] = to_dict(text or "")
     except ValueError:
-        given = ()  # reported below, with what was expected
+        given = {}  # reported below, with what was expected
     _reject_unknown(options, scheduler, given)
     return dict(options.cfg_from_str(text or ""))
 
@@ -121,7 +121,7 @@ def fill_from_config(scheduler: str, cfg: dict[str, CfgVal]) -> None:
     config.apply(scheduler=scheduler, cfg=cfg)
 
 
-def _reject_unknown(options: object, scheduler: str, given: Iterable[str]) -> None:
+def _reject_unknown(options: object, scheduler: str, given: Mapping[str, Any]) -> None:
     from torchx.specs.runopts import InvalidRunConfigException, runopts
 
     # A scheduler of another package may hand out its own kind of options.
@@ -136,6 +136,6 @@ def _reject_unknown(options: object, scheduler: str, given: Iterable[str]) -> No
     raise InvalidRunConfigException(
         f"scheduler `{scheduler}` has no option {names}",
         key,
-        {},
+        given,
         hint=f"{advice}see `torchx runopts {scheduler}`",
     )

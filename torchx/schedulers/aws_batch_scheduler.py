@@ -21,8 +21,6 @@ from torchx.schedulers.aws_batch.logs import DEFAULT_LOG_GROUP
 from torchx.schedulers.aws_batch.names import job_name_stem, make_app_id
 from torchx.schedulers.aws_batch.options import Opts, parse_ulimits
 from torchx.schedulers.aws_batch.request import (
-    ENV_TORCHX_ROLE_IDX,
-    ENV_TORCHX_ROLE_NAME,
     TAG_TORCHX_APPNAME,
     TAG_TORCHX_USER,
     TAG_TORCHX_VER,
@@ -36,7 +34,7 @@ from torchx.schedulers.aws_batch.resources import (
     resource_requirements_from_resource,
 )
 from torchx.schedulers.ids import make_unique
-from torchx.settings import ENV_TORCHX_IMAGE
+from torchx.settings import ENV_TORCHX_IMAGE, ENV_TORCHX_ROLE_IDX, ENV_TORCHX_ROLE_NAME
 from torchx.workspace.docker_workspace import DockerWorkspaceMixin
 
 if TYPE_CHECKING:

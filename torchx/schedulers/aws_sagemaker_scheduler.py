@@ -28,7 +28,7 @@ from torchx.schedulers.aws_sagemaker.checks import check_training_job
 from torchx.schedulers.aws_sagemaker.control import delete
 from torchx.schedulers.aws_sagemaker.names import job_name
 from torchx.schedulers.aws_sagemaker.options import Opts, check_options, check_types
-from torchx.schedulers.aws_sagemaker.parse import JOB_STATE
+from torchx.schedulers.aws_sagemaker.parse import JOB_STATE, ui_url
 from torchx.schedulers.aws_sagemaker.program import (
     parse_args,
     program_of,
@@ -115,6 +115,9 @@ class AWSSageMakerScheduler(SentWorkspaceMixin, AskingScheduler):
     def _run_opts(self) -> runopts:
         return Opts.as_runopts()
 
+    def _job_ui_url(self, job_arn: str) -> str | None:
+        return ui_url(job_arn)
+
     def _parse_args(self, args: builtins.list[str]) -> tuple[str, OrderedDict[str, str]]:
         return parse_args(args)
 
@@ -184,6 +187,7 @@ class AWSSageMakerScheduler(SentWorkspaceMixin, AskingScheduler):
             ImagePushError: The image cannot be pushed.
             AwsError: AWS refuses, or does not answer.
         """
+        assert dryrun_info._cfg is not None, f"{dryrun_info} missing cfg"
         job = dryrun_info.request
         self.push_images(job.images_to_push)
         trainer = _build_model_trainer(job.job_def)

@@ -295,7 +295,7 @@ class runopts:
                     f"Required run option: {key}, must be provided and not `None`",
                     key,
                     cfg,
-                    hint=f"set {key}={key.upper()}: {option.help}",
+                    hint=f"set {key}={key.upper()}: {' '.join(option.help.split())}",
                 )
             if value is not None and not self.is_type(value, option.opt_type):
                 raise InvalidRunConfigException(

@@ -86,7 +86,7 @@ def test_listing_1000_jobs_is_20_calls(scheduler: AWSBatchScheduler, service: Fa
     for number in range(1000):
         service.add_job(f"job-{number}")
     listed = scheduler.list({"queue": "q"})
-    assert [item.name for item in listed] == [f"job-{number}" for number in reversed(range(1000))]
+    assert [item.app_id for item in listed] == [f"q:job-{n}" for n in reversed(range(1000))]
     assert service.counts == {"listjobs": 10, "describejobs": 10}
 
 

@@ -157,7 +157,9 @@ class Jobs:
                 continue
             order = {job_id_of_summary(summary): place for place, summary in enumerate(page)}
             described = self._client.describe(list(order))
-            for job in sorted(described, key=lambda job: order.get(job["jobId"], len(order))):
+            for job in sorted(
+                described, key=lambda job: order.get(str(job.get("jobId")), len(order))
+            ):
                 if is_ours(job) and not is_deleted(job):
                     yield _entry(queue, job)
             seen += len(page)
@@ -219,4 +221,4 @@ class Jobs:
 
 def _entry(queue: str, job: Mapping[str, Any]) -> ListAppResponse:
     name = str(job["jobName"])
-    return ListAppResponse(make_app_id(queue_name(queue), name), app_state(job), name=name)
+    return ListAppResponse(make_app_id(queue_name(queue), name), app_state(job))

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from torchx.errors import TorchXError
 from torchx.schedulers.structured_opts import IS_EXTENSION, StructuredOpts
 
 JOB_TYPES = ("auto", "container", "multinode")
@@ -27,6 +28,17 @@ def current_user() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
         return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+
+
+class BatchOptionError(TorchXError, ValueError):
+    """A run option makes no sense, or not together with another one.
+
+    Args:
+        message: What is wrong.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="`torchx runopts aws_batch` tells what each option takes")
 
 
 @dataclass
@@ -99,9 +111,11 @@ class Opts(StructuredOpts):
             ValueError: One makes no sense.
         """
         if not self.queue:
-            raise ValueError("queue must name a job queue, not be empty")
+            raise BatchOptionError("queue must name a job queue, not be empty")
         if not 0 <= self.priority <= _HIGHEST_PRIORITY:
-            raise ValueError(f"priority must be from 0 to {_HIGHEST_PRIORITY}, not {self.priority}")
+            raise BatchOptionError(
+                f"priority must be from 0 to {_HIGHEST_PRIORITY}, not {self.priority}"
+            )
         for name, value, known in (
             ("job_type", self.job_type, JOB_TYPES),
             ("retry_on", self.retry_on, RETRY_CAUSES),
@@ -109,23 +123,25 @@ class Opts(StructuredOpts):
         ):
             if value not in known:
                 texts = ", ".join(str(choice) for choice in known if choice)
-                raise ValueError(f"{name} must be one of {texts}, not {value!r}")
+                raise BatchOptionError(f"{name} must be one of {texts}, not {value!r}")
         if self.timeout_s is not None and self.timeout_s < _SHORTEST_TIMEOUT_S:
-            raise ValueError(
+            raise BatchOptionError(
                 f"timeout_s must be at least {_SHORTEST_TIMEOUT_S}, not {self.timeout_s}"
             )
         if self.platform == "FARGATE":
             self._check_fargate()
         elif self.assign_public_ip:
-            raise ValueError("assign_public_ip is for Fargate: set platform=FARGATE")
+            raise BatchOptionError("assign_public_ip is for Fargate: set platform=FARGATE")
 
     def _check_fargate(self) -> None:
         if self.job_type == "multinode":
-            raise ValueError("Fargate runs no multi-node jobs: set platform=EC2")
+            raise BatchOptionError("Fargate runs no multi-node jobs: set platform=EC2")
         if self.privileged:
-            raise ValueError("Fargate runs no privileged containers: leave privileged out")
+            raise BatchOptionError("Fargate runs no privileged containers: leave privileged out")
         if not self.execution_role_arn:
-            raise ValueError("Fargate needs execution_role_arn, to pull the image and write logs")
+            raise BatchOptionError(
+                "Fargate needs execution_role_arn, to pull the image and write logs"
+            )
 
 
 def parse_ulimits(ulimits_list: list[str]) -> list[dict[str, Any]]:
@@ -150,7 +166,12 @@ def parse_ulimits(ulimits_list: list[str]) -> list[dict[str, Any]]:
             continue
         parts = text.split(":")
         if len(parts) != 3:
-            raise ValueError(f"a ulimit must be name:soft:hard, not {text!r}")
+            raise BatchOptionError(f"a ulimit must be name:soft:hard, not {text!r}")
         name, soft, hard = parts
-        limits.append({"name": name, "softLimit": int(soft), "hardLimit": int(hard)})
+        try:
+            limits.append({"name": name, "softLimit": int(soft), "hardLimit": int(hard)})
+        except ValueError:
+            raise BatchOptionError(
+                f"invalid ulimit {text!r}: soft and hard must be numbers"
+            ) from None
     return limits

@@ -11,11 +11,10 @@ from torchx.schedulers.aws_batch.client import CANCEL_REASON
 from torchx.schedulers.aws_batch.nodes import parse_num_replicas, parse_start_and_end_idx
 from torchx.schedulers.aws_batch.reasons import exit_code_of, explain
 from torchx.schedulers.aws_batch.request import (
-    ENV_TORCHX_ROLE_NAME,
     TAG_TORCHX_VER,
 )
 from torchx.schedulers.aws_batch.resources import resource_of_container
-from torchx.settings import ENV_TORCHX_IMAGE
+from torchx.settings import ENV_TORCHX_IMAGE, ENV_TORCHX_ROLE_NAME
 from torchx.specs.api import (
     MISSING,
     NONE,

@@ -18,14 +18,12 @@ from torchx.schedulers.aws_batch.names import queue_name
 from torchx.schedulers.aws_batch.nodes import node_properties
 from torchx.schedulers.aws_batch.options import Opts, parse_ulimits
 from torchx.schedulers.aws_batch.resources import AppRefusedError
-from torchx.settings import ENV_TORCHX_IMAGE
+from torchx.settings import ENV_TORCHX_IMAGE, ENV_TORCHX_ROLE_IDX, ENV_TORCHX_ROLE_NAME
 from torchx.specs.api import AppDef, Role
 from torchx.specs.named_resources_aws import EFA_DEVICE, K8S_ITYPE
 
 log: logging.Logger = logging.getLogger(__name__)
 
-ENV_TORCHX_ROLE_IDX = "TORCHX_ROLE_IDX"
-ENV_TORCHX_ROLE_NAME = "TORCHX_ROLE_NAME"
 
 TAG_TORCHX_VER = "torchx.pytorch.org/version"
 TAG_TORCHX_APPNAME = "torchx.pytorch.org/app-name"
