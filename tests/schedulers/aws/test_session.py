@@ -51,7 +51,7 @@ def test_clients_are_made_once_and_have_time_limits(monkeypatch: pytest.MonkeyPa
     assert clients.get("batch") is client
     config = client.meta.config
     assert (config.connect_timeout, config.read_timeout) == (10, 60)
-    assert config.retries == {"mode": "standard", "total_max_attempts": 6}
+    assert config.retries == {"mode": "standard", "total_max_attempts": 4}
     once = clients.get("batch", repeats=False)
     assert once.meta.config.retries["total_max_attempts"] == 1
     clients.close()
