@@ -15,6 +15,7 @@ from unittest.mock import MagicMock, patch
 import pytest
 
 from tests.schedulers.kubernetes_mcad.published import MODULE, an_app
+from tests.servers.kubernetes.http_api import write_kubeconfig
 from torchx.schedulers import kubernetes_mcad_scheduler as mcad
 from torchx.schedulers.api import AppDryRunInfo, DescribeAppResponse, ListAppResponse, Stream
 from torchx.schedulers.kubernetes_mcad_scheduler import (
@@ -223,7 +224,7 @@ class TestScheduler:
         scheduler = create_scheduler("foo", client=MagicMock(), docker_client=client)
         job = KubernetesMCADJob(
             images_to_push={"sha256:testimage": ("testregistry", "latest")},
-            resource={"metadata": {"name": "x"}},
+            resource={},
         )
         with patch(f"{CUSTOM}.create_namespaced_custom_object") as create:
             create.return_value = {"metadata": {"name": "testid"}}
@@ -259,9 +260,12 @@ class TestScheduler:
             roles=[Role(name="echo", image="", num_replicas=1)],
         )
 
-    def test_describe_what_has_no_status(self, scheduler: KubernetesMCADScheduler) -> None:
+    @pytest.mark.parametrize("app", [{}, {"spec": {"resources": {"GenericItems": [{"x": 1}]}}}])
+    def test_describe_what_has_no_status(
+        self, scheduler: KubernetesMCADScheduler, app: dict[str, Any]
+    ) -> None:
         with patch(f"{CUSTOM}.get_namespaced_custom_object") as get:
-            get.return_value = {}
+            get.return_value = app
             assert scheduler.describe("foo:bar") == DescribeAppResponse(
                 app_id="foo:bar", state=AppState.UNKNOWN
             )
@@ -411,3 +415,20 @@ def pod_of(container: str) -> Any:
 
     spec = models.V1PodSpec(containers=[models.V1Container(name=container, image="i")])
     return models.V1Pod(spec=spec, metadata=models.V1ObjectMeta())
+
+
+def test_calls_that_somebody_has_replaced_are_the_only_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nowhere:
+        url = "http://127.0.0.1:9"
+        token = "token"
+
+    write_kubeconfig(tmp_path / "kubeconfig", Nowhere())
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    scheduler = create_scheduler("test")
+    with patch(f"{CUSTOM}.get_namespaced_custom_object") as get:
+        get.return_value = appwrapper({"state": "Running", "Succeeded": 1})
+        described = scheduler.describe("ns:app")
+    assert described is not None
+    assert described.state == AppState.RUNNING

@@ -482,7 +482,7 @@ def test_schedule_pushes_images_of_a_bare_request() -> None:
     scheduler = KubernetesScheduler("test", client=MagicMock(), docker_client=engine)
     job = KubernetesJob(
         images_to_push={"sha256:testhash": ("example.com/some/repo", "testhash")},
-        resource={"apiVersion": "batch.volcano.sh/v1alpha1", "metadata": {"name": "a"}},
+        resource={},
     )
     with patch(CREATE, return_value={"metadata": {"name": "testid"}}):
         assert scheduler.schedule(AppDryRunInfo(job, repr)) == "default:testid"

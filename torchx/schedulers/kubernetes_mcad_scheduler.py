@@ -203,7 +203,7 @@ class KubernetesMCADScheduler(DockerWorkspaceMixin, AppWrapperScheduler[Opts]):
             validate(job)
         info = AppDryRunInfo(job, repr)
         info._app = app
-        info._cfg = dict(cfg)
+        info._cfg = cfg
         return info
 
     def planned_app_id(self, dryrun_info: AppDryRunInfo[KubernetesMCADJob]) -> str:

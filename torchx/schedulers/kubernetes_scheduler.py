@@ -188,7 +188,7 @@ class KubernetesScheduler(DockerWorkspaceMixin, JobScheduler[Opts]):
             validation.validate(job, opts.namespace, self)
         info = AppDryRunInfo(job, repr)
         info._app = app
-        info._cfg = dict(cfg)
+        info._cfg = cfg
         return info
 
     def _plain_objects(self, app: AppDef, opts: Opts) -> list[dict[str, Any]]:

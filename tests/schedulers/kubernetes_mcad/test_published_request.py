@@ -63,7 +63,7 @@ class TestRequest:
         app, cfg = an_app(), Opts(namespace="test-ns")
         info = scheduler._submit_dryrun(app, cfg)
         assert info._app is app
-        assert info._cfg == dict(cfg)
+        assert info._cfg == cfg
         assert scheduler.planned_app_id(info) == "test-ns:app-name"
 
     def test_make_unique_is_called_with_name_and_length(self, app_name: MagicMock) -> None:
@@ -311,7 +311,7 @@ class TestParts:
                 session_affinity="None",
                 type="ClusterIP",
             ),
-            status=models.V1ServiceStatus(load_balancer=models.V1LoadBalancerStatus()),
+            status=models.V1ServiceStatus(load_balancer={}),
         )
 
     @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ in, then the default kubeconfig.
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import os
 import warnings
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient, Configuration
+    from kubernetes.client import ApiClient, Configuration, CustomObjectsApi
 
 CONNECT_TIMEOUT_S = 10.0
 """Longest time to reach the API server, in seconds."""
@@ -28,6 +29,13 @@ POOLED_CONNECTIONS = 80
 NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 """Where a pod finds the name of its namespace."""
 
+_PUBLISHED_CALLS = (
+    "get_namespaced_custom_object",
+    "get_namespaced_custom_object_status",
+    "list_namespaced_custom_object",
+    "replace_namespaced_custom_object_status",
+    "delete_namespaced_custom_object",
+)
 _CAUSE = "_torchx_load_error"
 
 
@@ -69,6 +77,18 @@ def load_error(api_client: object) -> Exception | None:
     """
     error: Exception | None = vars(api_client).get(_CAUSE)
     return error
+
+
+def is_original(api: CustomObjectsApi) -> bool:
+    """Tells whether the published calls about custom objects are those of the client library.
+
+    Args:
+        api: What makes them.
+
+    Returns:
+        False if somebody has put something in their place.
+    """
+    return all(inspect.ismethod(getattr(api, name, None)) for name in _PUBLISHED_CALLS)
 
 
 def is_configured(api_client: object) -> bool:

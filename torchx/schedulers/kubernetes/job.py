@@ -26,7 +26,7 @@ class KubernetesJob:
 
     def is_plain(self) -> bool:
         """Tells whether the app becomes plain Jobs."""
-        return bool(self.resource["apiVersion"] == "batch/v1")
+        return bool(self.resource.get("apiVersion") == "batch/v1")
 
     def app_name(self) -> str:
         """Returns the unique name of the app in its namespace."""

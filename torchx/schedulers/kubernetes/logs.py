@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from torchx.schedulers.api import Stream
 from torchx.schedulers.kubernetes import access, parse_volcano
 from torchx.schedulers.kubernetes.container_log import Range
-from torchx.schedulers.kubernetes.errors import NoSuchReplicaError
+from torchx.schedulers.kubernetes.errors import NoSuchReplicaError, translated
 from torchx.schedulers.kubernetes.labels import clean_label_value
 from torchx.schedulers.kubernetes.names import split_app_id
 from torchx.schedulers.kubernetes.parse import Job
 from torchx.schedulers.kubernetes.pods import Container, Pod
 from torchx.schedulers.kubernetes.replica_log import ReplicaLog
-from torchx.schedulers.kubernetes.stamps import StampFilter, nanos
+from torchx.schedulers.kubernetes.stamps import StampFilter, nanos, nanos_of
 from torchx.schedulers.kubernetes.views import plain_view, volcano_view
 from torchx.schedulers.lines import LineFilter, split_lines
 from torchx.schedulers.streams import LogStream
@@ -165,7 +165,7 @@ def published_lines(api: CoreV1Api, app_id: str, query: LogQuery) -> Iterator[st
         The lines with their ``\n``, which the last one may lack.
 
     Raises:
-        ApiException: The server refuses.
+        KubernetesError: The server refuses (an ``ApiException``, too) or does not answer.
     """
     check_stream(query.stream)
     namespace, name = split_app_id(app_id)
@@ -188,9 +188,17 @@ def published_pod_lines(
         The lines with their ``\n``, which the last one may lack.
 
     Raises:
-        ApiException: The server refuses.
+        KubernetesError: The server refuses (an ``ApiException``, too) or does not answer.
     """
+    with translated(f"read the log of pod {pod_name}", api_client=api.api_client):
+        yield from _published_lines(api, pod_name, namespace, query)
+
+
+def _published_lines(
+    api: CoreV1Api, pod_name: str, namespace: str, query: LogQuery
+) -> Iterator[str]:
     pod = api.read_namespaced_pod(name=pod_name, namespace=namespace)
+    until_ns = nanos(query.until)
     pattern = None if query.regex is None else re.compile(query.regex)
     for container in pod.spec.containers:
         kwargs: dict[str, Any] = {
@@ -205,6 +213,8 @@ def published_pod_lines(
         is_main = container.name == pod_name
         prefix = "" if is_main else prefix_container_name(container.name, query.role, query.k)
         for line in _container_lines(api, kwargs, follow=query.follow):
+            if until_ns is not None and (nanos_of(line.encode()) or 0) >= until_ns:
+                continue
             if pattern is None or pattern.search(line):
                 yield prefix + line
 

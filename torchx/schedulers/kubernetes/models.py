@@ -131,9 +131,16 @@ def filled(obj: T, slot: str, text: str) -> T:
     return result
 
 
-@functools.lru_cache
 def _api_client() -> Any:
-    """Makes a client that is never connected, once: its settings take long to make."""
-    from kubernetes.client import ApiClient, Configuration
+    """Returns a client that is never connected."""
+    from kubernetes.client import ApiClient
 
-    return ApiClient(Configuration())
+    return _unconnected(ApiClient)
+
+
+@functools.lru_cache(maxsize=1)
+def _unconnected(kind: type) -> Any:
+    """Makes a client, once: its settings take long to make. The library may be loaded anew."""
+    from kubernetes.client import Configuration
+
+    return kind(Configuration())

@@ -107,7 +107,7 @@ def _delete(name: str, namespace: str, client: ApiClient) -> None:
 
 
 def _refusal(error: ApiException, body: dict[str, Any]) -> Exception:
-    kind, name = body["kind"], body["metadata"]["name"]
+    kind, name = body.get("kind", "Job"), (body.get("metadata") or {}).get("name", "")
     if error.status == 409 and error.reason == "Conflict":
         return KubernetesAppError(f"the {kind} `{name}` already exists; resubmit the app")
-    return from_exception(error, f"create the {kind} {name}", f"/apis/{body['apiVersion']}/")
+    return from_exception(error, f"create the {kind} {name}", f"/apis/{body.get('apiVersion')}/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -29,13 +28,6 @@ log: logging.Logger = logging.getLogger(__name__)
 _MISSING, _FORBIDDEN, _CONFLICT = 404, 403, 409
 _LIST_TIMEOUT_S = 30
 _CANCEL_TRIES = 5
-_PUBLISHED_CALLS = (
-    "get_namespaced_custom_object",
-    "get_namespaced_custom_object_status",
-    "list_namespaced_custom_object",
-    "replace_namespaced_custom_object_status",
-    "delete_namespaced_custom_object",
-)
 _LIVE = ("Pending", "Running")
 
 
@@ -64,11 +56,8 @@ class VolcanoApps:
         Returns:
             False without a cluster, and if somebody has put something in the place of the client.
         """
-        return self._is_original() and access.is_configured(self._api_client())
-
-    def _is_original(self) -> bool:
-        api = self._custom_objects()
-        return all(inspect.ismethod(getattr(api, name, None)) for name in _PUBLISHED_CALLS)
+        is_original = access.is_original(self._custom_objects())
+        return is_original and access.is_configured(self._api_client())
 
     def find(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Reads a Job with one request.
@@ -267,7 +256,7 @@ class VolcanoApps:
     def _translated(self, what: str, namespace: str) -> Any:
         client, what = self._api_client(), f"{what} in namespace {namespace}"
         error = access.load_error(client)
-        if error is not None and self._is_original():
+        if error is not None and access.is_original(self._custom_objects()):
             raise unreachable(error, what, "", error)
         return translated(what, paths.volcano_jobs(namespace), client)
 

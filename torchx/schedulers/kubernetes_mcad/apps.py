@@ -59,12 +59,13 @@ class AppWrappers:
         self._has_warned = False
 
     def is_real(self) -> bool:
-        """Tells whether there is a cluster to ask.
+        """Tells whether requests beside the published ones reach the same cluster.
 
         Returns:
-            False if none is configured.
+            False without a cluster, and if somebody has put something in the place of the client.
         """
-        return access.is_configured(self._api_client())
+        is_original = access.is_original(self._custom_objects())
+        return is_original and access.is_configured(self._api_client())
 
     def wire(self) -> Wire:
         """Returns what sends requests.
@@ -88,7 +89,7 @@ class AppWrappers:
             ValueError: There is one of that name already.
             KubernetesError: The server refuses (an ``ApiException``, too) or does not answer.
         """
-        name = str(resource["metadata"]["name"])
+        name = _name(resource)
         try:
             with self._translated(f"create the AppWrapper {name}", namespace):
                 created = self._custom_objects().create_namespaced_custom_object(

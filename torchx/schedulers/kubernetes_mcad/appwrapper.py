@@ -196,7 +196,7 @@ def service(
             session_affinity="None",
             type="ClusterIP",
         ),
-        status=models.V1ServiceStatus(load_balancer=models.V1LoadBalancerStatus()),
+        status=models.V1ServiceStatus(load_balancer={}),
     )
     return made
 

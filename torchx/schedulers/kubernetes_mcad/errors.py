@@ -62,7 +62,8 @@ def conflict_error(name: str) -> AppWrapperExistsError:
         The error.
     """
     return AppWrapperExistsError(
-        f"the AppWrapper `{name}` already exists", hint="resubmit the app to get another name"
+        f"the AppWrapper `{name}` already exists; resubmit the app",
+        hint="it gets another name then",
     )
 
 

@@ -229,7 +229,8 @@ def describe(
     Returns:
         The description.
     """
-    if not _dict(app, "status") and not _dict(app, "spec"):
+    if not _dict(app, "status") and not _dict(app, "metadata").get("uid"):
+        # The server gives each object an uid before any controller gives it a status.
         return DescribeAppResponse(app_id=app_id, state=AppState.UNKNOWN)
     state = app_state(app, pods)
     replicas = replicas_of(app)
