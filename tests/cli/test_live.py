@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import threading
 
+import pytest
+
 from torchx.cli import live
 from torchx.cli.live import LiveLine
 
@@ -54,6 +56,7 @@ def test_a_long_text_is_cut_to_the_width_of_the_terminal() -> None:
     assert "x" * 80 not in screen.getvalue()
 
 
-def test_without_a_line_nothing_is_written() -> None:
+def test_without_a_line_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     with live.hidden():
         pass
+    assert capsys.readouterr() == ("", "")

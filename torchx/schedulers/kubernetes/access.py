@@ -12,7 +12,6 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, Configuration, CustomObjectsApi
@@ -178,6 +177,8 @@ def proxy_for(host: str, configured: str | None) -> str | None:
     Returns:
         URL of the proxy; ``None`` for a direct connection.
     """
+    from urllib.request import getproxies, proxy_bypass
+
     url = urlsplit(host)
     proxies = getproxies()
     if configured and configured not in proxies.values():
