@@ -317,10 +317,14 @@ class Kubelet:
 def _last_words(container: Object, log: Log, code: int) -> dict[str, str]:
     if not code or container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
         return {}
-    with open(log.path, "rb") as file:
-        lines = re.findall(rb"[^\n]*\n|[^\n]+", file.read())
-    text = b"".join(line[_STAMP:] for line in lines[-80:])[-2048:]
-    return {"message": text.decode("utf-8", "replace")} if text else {}
+    try:
+        with open(log.path, "rb") as file:
+            lines = re.findall(rb"[^\n]*\n|[^\n]+", file.read())
+        text = b"".join(line[_STAMP:] for line in lines[-80:])[-2048:]
+        return {"message": text.decode("utf-8", "replace")} if text else {}
+    except FileNotFoundError:
+        # The pod was removed meanwhile, and its log with it.
+        return {}
 
 
 def _field(pod: Object, path: str) -> str:
